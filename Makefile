@@ -1,0 +1,34 @@
+# Two commands matter: `make demo` and `make test`. Both install what is missing first.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+FAULT ?= switch-disobeys
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+PYTHON := .venv/bin/python
+
+help:  ## Say what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+install:  ## Install Open vSwitch, tcpdump and the like with apt, and the Python packages with uv
+	@python3 tests/install.py
+
+demo: install  ## Run the main job on two real Open vSwitch hosts; FAULT=help lists what can be broken
+	@$(SUDO) $(PYTHON) -m tests.lab.demo --fault $(FAULT)
+
+test: install  ## Lint, types, and all tests
+	@.venv/bin/ruff check lib src tests
+	@.venv/bin/ruff format --check lib src tests
+	@.venv/bin/pyright
+	@$(SUDO) env CI=$(CI) $(PYTHON) -m pytest -n 2 --dist loadgroup
+
+bench: install  ## Measure, against the same commands run by hand, as JSON
+	@$(SUDO) $(PYTHON) -m tests.lab.bench
+
+format: install  ## Format the code
+	@.venv/bin/ruff check --fix lib src tests
+	@.venv/bin/ruff format lib src tests
+
+clean:  ## Remove what install put into this folder, and labs that were left behind
+	@[ ! -x $(PYTHON) ] || $(SUDO) $(PYTHON) -m tests.lab.run sweep
+	@rm -rf .venv .bootstrap .pytest_cache .ruff_cache .hypothesis
+
+.PHONY: help install demo test bench format clean

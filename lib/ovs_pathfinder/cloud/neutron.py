@@ -1,0 +1,150 @@
+"""Neutron's objects, as far as a plan needs them, and the questions that return them."""
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+import pydantic
+
+from .. import path
+from . import answer, connection
+
+LIMIT = 100
+"""The most ports that one question returns; where there are more, the network decides."""
+
+
+class FixedIp(answer.Object):
+    """An address of a port, and the subnet that it is of."""
+
+    subnet_id: str
+    ip_address: path.Address
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return ipaddress.ip_address(self.ip_address).version
+
+
+class _Pair(answer.Object):
+    mac_address: path.Mac
+    ip_address: str
+
+
+class Port(answer.Object):
+    """A port; the host is None where Neutron hides it from the user."""
+
+    id: str
+    name: answer.Text
+    network_id: str
+    mac_address: path.Mac
+    fixed_ips: tuple[FixedIp, ...]
+    device_owner: answer.Text = ""
+    device_id: answer.Text = ""
+    host: str | None = pydantic.Field(None, alias="binding:host_id")
+    vif_type: answer.Text = pydantic.Field("", alias="binding:vif_type")
+    status: answer.Text = ""
+    admin_state_up: bool = True
+    port_security_enabled: bool = True
+    security_groups: tuple[str, ...] = ()
+    allowed_address_pairs: tuple[_Pair, ...] = ()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The fixed addresses."""
+        return tuple(fixed.ip_address for fixed in self.fixed_ips)
+
+    def as_path(self, groups: Iterable[path.SecurityGroup]) -> path.Port:
+        """Return the port as a plan describes it; `groups` may hold those of other ports too."""
+        named = {group.id: group for group in groups}
+        return path.Port(
+            id=self.id,
+            name=self.name,
+            mac=self.mac_address,
+            addresses=self.addresses,
+            device_owner=self.device_owner,
+            device_id=self.device_id,
+            host=self.host or "",
+            vif_type=self.vif_type,
+            status=self.status,
+            admin_state_up=self.admin_state_up,
+            port_security_enabled=self.port_security_enabled,
+            security_groups=tuple(
+                named.get(group, path.SecurityGroup(id=group, name="")) for group in self.security_groups
+            ),
+            allowed_address_pairs=tuple(
+                path.AddressPair(mac=pair.mac_address, address=pair.ip_address) for pair in self.allowed_address_pairs
+            ),
+        )
+
+
+class Network(answer.Object):
+    """A network; its type is None where Neutron hides it, or where it has several segments."""
+
+    id: str
+    name: answer.Text
+    mtu: int | None = None
+    type: str | None = pydantic.Field(None, alias="provider:network_type")
+    segmentation_id: int | None = pydantic.Field(None, alias="provider:segmentation_id")
+    admin_state_up: bool = True
+
+
+class _Configurations(answer.Object):
+    tunneling_ip: answer.Text = ""
+    tunnel_types: tuple[str, ...] = ()
+
+
+class Agent(answer.Object):
+    """The Open vSwitch agent of a host."""
+
+    host: str
+    alive: bool
+    configurations: _Configurations = _Configurations()
+
+
+class _Group(answer.Object):
+    id: str
+    name: answer.Text
+
+
+_Model = TypeVar("_Model", bound=answer.Object)
+
+
+def ports(cloud: connection.Cloud, **filters: Iterable[str]) -> tuple[Port, ...]:
+    """Return at most `LIMIT` ports that pass all filters."""
+    return _list(cloud, Port, "ports", filters, limit=LIMIT)
+
+
+def networks(cloud: connection.Cloud, identifiers: Iterable[str]) -> tuple[Network, ...]:
+    """Return the networks of these ids."""
+    return _list(cloud, Network, "networks", {"id": identifiers})
+
+
+def agents(cloud: connection.Cloud, hosts: Iterable[str]) -> tuple[Agent, ...]:
+    """Return the Open vSwitch agents of these hosts."""
+    filters = {"host": hosts, "agent_type": ["Open vSwitch agent"]}
+    return _list(cloud, Agent, "agents", filters)
+
+
+def security_groups(cloud: connection.Cloud, identifiers: Iterable[str]) -> tuple[path.SecurityGroup, ...]:
+    """Return the security groups of these ids, without their rules; nothing is asked for none."""
+    wanted = sorted(set(identifiers))
+    if not wanted:
+        return ()
+    groups = _list(cloud, _Group, "security_groups", {"id": wanted})
+    return tuple(path.SecurityGroup(id=group.id, name=group.name) for group in groups)
+
+
+def _list(
+    cloud: connection.Cloud,
+    model: type[_Model],
+    key: str,
+    filters: Mapping[str, Iterable[str]],
+    limit: int | None = None,
+) -> tuple[_Model, ...]:
+    """Ask for the objects that pass the filters, and for the fields that the model has alone."""
+    parameters = {name: sorted(set(values)) for name, values in filters.items()}
+    parameters["fields"] = [field.alias or name for name, field in model.model_fields.items()]
+    if limit:
+        parameters["limit"] = [str(limit)]
+    body = cloud.get("network", f"/{key.replace('_', '-')}", parameters)
+    return answer.many("Neutron", model, body or {}, key)

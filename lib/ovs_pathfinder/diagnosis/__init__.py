@@ -1,0 +1,1 @@
+"""Plan and evidence → diagnosis: pure functions, no process, file or clock."""

@@ -1,0 +1,182 @@
+"""What became of the probe's packets: which were seen where, and between which two points they were lost."""
+
+import dataclasses
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
+
+from .. import path
+from ..evidence import record
+
+Together = Literal["proven", "likely", "no"]
+"""Whether both units watched while the probe was sent: heard from each other; by their clocks alone; not at all."""
+
+CLOCK_TOLERANCE = 2.0
+"""Seconds by which two hosts' clocks may differ before their windows count as apart. NTP keeps them within."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Station:
+    """One point in one direction, in the order in which a packet and its answer pass them."""
+
+    direction: path.Direction
+    point: path.Point
+    seen: frozenset[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """Packets that were seen at one station and not at the next that was watched."""
+
+    direction: path.Direction
+    """Of the station where they are missed."""
+    before: path.Point | None
+    """The last point that saw them; None for the sender itself."""
+    after: path.Point | None
+    """The point that missed them; None for the sender, which misses the answer."""
+    lost: int
+    of: int
+
+    @property
+    def total(self) -> bool:
+        """Whether nothing at all came through."""
+        return self.lost == self.of
+
+
+@dataclasses.dataclass(frozen=True)
+class Account:
+    """The account of one probe."""
+
+    carrier: Literal["probe", "neighbour"]
+    sent: int
+    answered: int
+    stations: tuple[Station, ...]
+    losses: tuple[Loss, ...]
+    together: Together
+
+    def seen(self, point: path.Point, direction: path.Direction) -> int | None:
+        """Return how many packets a point saw; None where it was not watched."""
+        found = (len(one.seen) for one in self.stations if (one.point, one.direction) == (point, direction))
+        return next(found, None)
+
+
+def draw_up(plan: path.Plan, source: record.Evidence, destination: record.Evidence | None) -> Account:
+    """Follow the probe's packets from point to point.
+
+    Args:
+        plan: The path.
+        source: The evidence of the unit that sent.
+        destination: That of the other unit; the same object where both ports share a host; None where missing.
+    """
+    together = watched_together(source, destination)
+    holders = {"source": source, "destination": destination if together != "no" else None}
+    probe = source.probe or record.Probe(command="", transmitted=0)
+    near = source.observation("source-port")
+    if near is not None and not near.forward and near.neighbours.solicited and not probe.answered:
+        return _of_neighbours(plan, holders, together)
+    sent = frozenset(probe.sent)
+    stations = _closed(
+        [
+            Station(direction, point, frozenset(_packets(found, direction)) & sent)
+            for direction, point, found in _itinerary(plan, holders)
+        ]
+    )
+    losses = _losses(stations, sent, probe.answered if plan.protocol != "udp" else None)
+    return Account("probe", len(sent), probe.answered, stations, losses, together)
+
+
+def watched_together(source: record.Evidence, destination: record.Evidence | None) -> Together:
+    """Say whether both units watched at the same time, from what they heard of each other first."""
+    if destination is None:
+        return "no"
+    if destination.unit == source.unit:
+        return "proven"
+    mine, theirs = source.rendezvous, destination.rendezvous
+    saw_probe = any(
+        set(one.forward) & set(source.probe.sent if source.probe else ()) for one in destination.observations
+    )
+    if saw_probe or (mine.nonce and mine.nonce in theirs.heard and mine.heard_first == theirs.nonce):
+        return "proven"
+    if mine.nonce in theirs.heard or theirs.nonce in mine.heard:
+        return "likely"
+    if mine.heard or theirs.heard:
+        return "no"  # each met another attempt of the other unit: this evidence does not belong together
+    return "likely" if _windows_overlap(source, destination) else "no"
+
+
+def _windows_overlap(source: record.Evidence, destination: record.Evidence) -> bool:
+    starts = [datetime.datetime.fromisoformat(one.started).timestamp() for one in (source, destination)]
+    ends = [start + one.seconds for start, one in zip(starts, (source, destination), strict=True)]
+    return max(starts) < min(ends) + CLOCK_TOLERANCE
+
+
+def _itinerary(
+    plan: path.Plan, holders: Mapping[str, record.Evidence | None]
+) -> Iterator[tuple[path.Direction, path.Point, record.Observation]]:
+    legs: tuple[tuple[path.Direction, Sequence[path.Point]], ...] = (
+        ("forward", plan.points),
+        ("reply", plan.points[::-1]),
+    )
+    for direction, points in legs:
+        for point in points:
+            evidence = holders["source" if point.startswith("source") else "destination"]
+            found = evidence.observation(point) if evidence is not None else None
+            if found is not None:
+                yield direction, point, found
+
+
+def _packets(found: record.Observation, direction: path.Direction) -> tuple[str, ...]:
+    return found.forward if direction == "forward" else found.reply
+
+
+def _closed(stations: Sequence[Station]) -> tuple[Station, ...]:
+    """Count as seen at a point whatever was seen further on: a capture may miss packets, a packet misses no point."""
+    later: frozenset[str] = frozenset()
+    closed: list[Station] = []
+    for station in reversed(stations):
+        later = later | station.seen
+        closed.append(dataclasses.replace(station, seen=later))
+    return tuple(reversed(closed))
+
+
+def _losses(stations: Sequence[Station], sent: frozenset[str], answered: int | None) -> tuple[Loss, ...]:
+    losses: list[Loss] = []
+    have = sent
+    before: path.Point | None = None
+    for station in stations:
+        if answered is None and station.direction == "reply":
+            return tuple(losses)  # a datagram needs no answer
+        missing = have - station.seen
+        if missing:
+            losses.append(Loss(station.direction, before, station.point, len(missing), len(have)))
+        have, before = have & station.seen, station.point
+        if not have:
+            return tuple(losses)
+    if answered is not None and answered < len(have):
+        losses.append(Loss("reply", before, None, len(have) - answered, len(have)))
+    return tuple(losses)
+
+
+def _of_neighbours(plan: path.Plan, holders: Mapping[str, record.Evidence | None], together: Together) -> Account:
+    """Follow the question for the destination's MAC address, which was never answered, instead of the probe."""
+    asked = max((found.neighbours.solicited for _, _, found in _itinerary(plan, holders)), default=0)
+    every = frozenset(str(number) for number in range(asked))
+    stations = _closed(
+        [
+            Station(
+                direction,
+                point,
+                frozenset(str(number) for number in range(min(asked, _questions(found, direction)))),
+            )
+            for direction, point, found in _itinerary(plan, holders)
+        ]
+    )
+    # Questions have no identity: only none against some can be told.
+    levelled = tuple(dataclasses.replace(one, seen=every if one.seen else one.seen) for one in stations)
+    back = next((one for one in levelled if (one.point, one.direction) == ("source-port", "reply")), None)
+    answered = asked if back is not None and back.seen else 0
+    return Account("neighbour", asked, answered, stations, _losses(levelled, every, answered), together)
+
+
+def _questions(found: record.Observation, direction: path.Direction) -> int:
+    return found.neighbours.solicited if direction == "forward" else found.neighbours.advertised

@@ -1,0 +1,143 @@
+"""The case that rules look at: the plan, the evidence, and one loss at a time."""
+
+import dataclasses
+from typing import Literal
+
+from .. import path
+from ..evidence import record
+from . import account, codes, verdict
+
+_QUOTE = 1500
+
+Place = Literal["port", "br-int", "br-tun", "underlay"]
+"""A hop, without the host that it is on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """All that a rule may ask."""
+
+    plan: path.Plan
+    source: record.Evidence
+    destination: record.Evidence | None
+    account: account.Account
+
+    def evidence(self, role: path.Role) -> record.Evidence | None:
+        """Return the evidence of the host that plays a role; the same for both where they share it."""
+        return self.source if role == "source" else self.destination
+
+    def trace(self, role: path.Role, direction: path.Direction) -> record.Trace | None:
+        """Return what a host's switch would do with what really travelled: the probe, or the question for it."""
+        evidence = self.evidence(role)
+        if evidence is None:
+            return None
+        if (seen := evidence.trace(direction, "seen")) is not None:
+            return seen
+        if self.account.carrier == "neighbour" and direction == "forward":
+            return evidence.trace(direction, "neighbour") or evidence.trace(direction)
+        return evidence.trace(direction)
+
+    def certainty(self, role: path.Role | None = None) -> verdict.Certainty:
+        """Return how certain a finding can be that rests on watching: what both hosts saw must be of one time."""
+        if role == "source" or self.account.together == "proven":
+            return "proven"
+        return "likely"
+
+    def unit(self, hop: path.Hop | None) -> str:
+        """Return the unit on whose host a hop is."""
+        if hop is None or hop == "underlay":
+            return ""
+        return self.plan.endpoint("source" if hop.startswith("source") else "destination").unit
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """A stretch of the path between two observation points, in which packets were lost."""
+
+    loss: account.Loss
+    kind: Literal["sender", "switch", "underlay", "guest", "receiver"]
+    role: path.Role
+    """The host that the stretch is on; of the underlay, the sending one."""
+
+    @property
+    def direction(self) -> path.Direction:
+        """The direction that the lost packets travelled in; a guest that is silent fails the forward direction."""
+        return "forward" if self.kind == "guest" else self.loss.direction
+
+
+def segment(case: Case, loss: account.Loss) -> Segment:
+    """Name the stretch that a loss is on."""
+    before, after = loss.before, loss.after
+    if before is None:
+        return Segment(loss, "sender", "source")
+    if after is None:
+        return Segment(loss, "receiver", "source")
+    if before == after == "destination-port" or (
+        before == "destination-port" and loss.direction == "reply" and _turns(case)
+    ):
+        return Segment(loss, "guest", "destination")
+    if "underlay" in before and "underlay" in after:
+        return Segment(loss, "underlay", "source" if loss.direction == "forward" else "destination")
+    if before.startswith("source") and after.startswith("source"):
+        return Segment(loss, "switch", "source")
+    if before.startswith("destination") and after.startswith("destination"):
+        return Segment(loss, "switch", "destination")
+    return _across(case, loss)
+
+
+def _turns(case: Case) -> bool:
+    """Whether no answer was seen at the destination's own port, so that the loss is the guest's."""
+    return case.account.seen("destination-port", "reply") == 0
+
+
+def _across(case: Case, loss: account.Loss) -> Segment:
+    """Choose, for a loss between points of two hosts, the first host whose rules do not forward the packet."""
+    roles: tuple[path.Role, path.Role] = ("source", "destination")
+    if case.plan.same_host:
+        return Segment(loss, "switch", "source")
+    order = roles if loss.direction == "forward" else roles[::-1]
+    near = "source" if (loss.before or "").startswith("source") else "destination"
+    for role in order[order.index(near) :]:
+        trace = case.trace(role, loss.direction)
+        if trace is not None and trace.outcome not in ("forwarded", "flooded"):
+            return Segment(loss, "switch", role)
+    return Segment(loss, "underlay", near)
+
+
+def finding(
+    case: Case,
+    code: str,
+    hop: path.Hop | None,
+    direction: path.Direction | None,
+    certainty: verdict.Certainty,
+    summary: str,
+    evidence: tuple[str, ...] = (),
+    against: tuple[str, ...] = (),
+) -> verdict.Finding:
+    """Make a finding, with the advice that belongs to its code."""
+    return verdict.Finding(
+        code=code,
+        hop=hop,
+        direction=direction,
+        unit=case.unit(hop),
+        certainty=certainty,
+        summary=summary,
+        evidence=tuple(text if len(text) <= _QUOTE else text[:_QUOTE] + " …" for text in evidence if text),
+        against=tuple(text for text in against if text),
+        next=codes.MEANINGS[code].next,
+    )
+
+
+def hop(role: path.Role, place: Place) -> path.Hop:
+    """Return the hop of that name on a role's host."""
+    names: dict[tuple[path.Role, str], path.Hop] = {
+        ("source", "port"): "source-port",
+        ("source", "br-int"): "source-br-int",
+        ("source", "br-tun"): "source-br-tun",
+        ("source", "underlay"): "source-underlay",
+        ("destination", "port"): "destination-port",
+        ("destination", "br-int"): "destination-br-int",
+        ("destination", "br-tun"): "destination-br-tun",
+        ("destination", "underlay"): "destination-underlay",
+    }
+    return names[role, place]

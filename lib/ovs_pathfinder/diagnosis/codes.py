@@ -1,0 +1,126 @@
+"""The vocabulary of diagnoses: what each code means and what to do. docs/reference/diagnoses.md follows it."""
+
+from .. import path
+
+
+class Meaning(path.Model):
+    """One code of the vocabulary."""
+
+    meaning: str
+    next: tuple[str, ...] = ()
+
+
+_AGENT_LOG = "Look for errors in /var/log/neutron/neutron-openvswitch-agent.log on that host."
+_RESYNC = "Restart neutron-openvswitch-agent on that host: it writes the missing flows and ports anew."
+
+MEANINGS: dict[str, Meaning] = {
+    "path-ok": Meaning(meaning="Every packet of the probe was answered, or, for UDP, arrived."),
+    "cannot-tell": Meaning(meaning="The evidence does not say where packets stop, or whether they do."),
+    "source-silent": Meaning(
+        meaning="The source host sent nothing out of the port's device.",
+        next=("Check the device, its address and its route on the source host: ip address; ip route get ADDRESS.",),
+    ),
+    "source-address-wrong": Meaning(
+        meaning="The source's address is not one that Neutron gave to its port, or the device lacks it.",
+        next=("Compare `ip address` on the host with `openstack port show PORT -c fixed_ips`.",),
+    ),
+    "source-mac-wrong": Meaning(
+        meaning="The sender's MAC address is not its Neutron port's, so anti-spoofing drops its packets.",
+        next=("Give the device the port's MAC address, or add it to the port's allowed address pairs.",),
+    ),
+    "neighbour-unresolved": Meaning(
+        meaning="The question for the destination's MAC address was delivered, and its answer did not come back.",
+        next=("Look at `ip neighbour` on the source host, and at the hop named here.",),
+    ),
+    "port-disabled": Meaning(
+        meaning="The Neutron port is administratively down, so its host drops its packets.",
+        next=("openstack port set --enable PORT",),
+    ),
+    "port-unbound": Meaning(
+        meaning="Neutron could not bind the port to its host, so it is on the dead VLAN.",
+        next=("openstack port show PORT -c binding_vif_type -c binding_host_id",),
+    ),
+    "port-not-plugged": Meaning(
+        meaning="The port's device is not on the host or not on its switch.",
+        next=("Check that the server runs on that host, and `ovs-vsctl list-ports br-int` there.",),
+    ),
+    "port-not-wired": Meaning(
+        meaning="The port is on the switch, but Neutron's agent has not given it its VLAN and flows.",
+        next=(_AGENT_LOG, _RESYNC),
+    ),
+    "vlan-tag-wrong": Meaning(
+        meaning="The port is in another local VLAN than the rest of its network on that host.",
+        next=(_AGENT_LOG, _RESYNC),
+    ),
+    "flows-missing": Meaning(meaning="Flows that Neutron's agent installs are not there.", next=(_AGENT_LOG, _RESYNC)),
+    "foreign-flow": Meaning(
+        meaning="A flow that is not Neutron's agent's decides on the packets.",
+        next=("Find out who added it; delete it with `ovs-ofctl --strict del-flows` and its cookie.",),
+    ),
+    "egress-rule-missing": Meaning(
+        meaning="No rule of the sender's security groups lets the packet out.",
+        next=("openstack security group rule list GROUP; add the egress rule.",),
+    ),
+    "ingress-rule-missing": Meaning(
+        meaning="No rule of the receiver's security groups lets the packet in.",
+        next=("openstack security group rule list GROUP; add the ingress rule.",),
+    ),
+    "switch-disobeys": Meaning(
+        meaning="The flows forward the packet and the switch does not: Open vSwitch itself is at fault.",
+        next=(
+            "Compare the version of Open vSwitch with its known bugs; look for errors in ovs-vswitchd.log.",
+            "Restarting openvswitch-switch rebuilds the datapath; plan it, as all traffic of the host stops meanwhile.",
+        ),
+    ),
+    "tunnel-missing": Meaning(
+        meaning="The host has no tunnel port towards the other host.", next=(_AGENT_LOG, _RESYNC)
+    ),
+    "tunnel-mismatch": Meaning(
+        meaning="The tunnel port's other end, key or type is not that of the other host.",
+        next=("Compare `ovs-vsctl show` on both hosts with `openstack network agent show`.", _RESYNC),
+    ),
+    "forwarding-entry-wrong": Meaning(
+        meaning="br-tun has no entry for the destination's MAC address, or one that leads to another host.",
+        next=(_AGENT_LOG, _RESYNC),
+    ),
+    "segment-missing": Meaning(
+        meaning="The host does not know the tunnel key of the network.", next=(_AGENT_LOG, _RESYNC)
+    ),
+    "underlay-unroutable": Meaning(
+        meaning="The host cannot reach the other tunnel end: no route, or its next hop does not answer.",
+        next=("ip route get ADDRESS; ip neighbour, on that host.",),
+    ),
+    "underlay-loss": Meaning(
+        meaning="Tunnel packets leave one host and do not arrive at the other.",
+        next=(
+            "Check the physical network between the two tunnel ends: firewalls (GRE is IP protocol 47), MTU, links.",
+        ),
+    ),
+    "guest-port-down": Meaning(
+        meaning="The guest's network device is down.", next=("Look at the server's console and power state.",)
+    ),
+    "guest-silent": Meaning(
+        meaning="The packets reach the guest's device and nothing comes back.",
+        next=("Look at the server's console: is its network configured, does a firewall in it drop them?",),
+    ),
+    "guest-filters-icmp": Meaning(
+        meaning="The guest answers neighbour discovery but not ping.",
+        next=("Probe the service itself: plan-path with protocol=tcp.",),
+    ),
+    "service-refused": Meaning(
+        meaning="The guest is reached and refuses the connection: nothing listens at that port.",
+        next=("Check the service in the guest.",),
+    ),
+    "service-silent": Meaning(
+        meaning="The guest's device gets the connection's first packet and nothing comes back.",
+        next=("Check the service and the firewall in the guest.",),
+    ),
+    "reply-lost": Meaning(
+        meaning="The answer reaches the source's device and not the program that waits for it.",
+        next=("Look at the firewall of the source host: nft list ruleset; iptables-save.",),
+    ),
+    "loss-intermittent": Meaning(
+        meaning="Some packets are lost at a hop, others pass.",
+        next=("Probe again with a larger count, to see whether the loss goes on.",),
+    ),
+}

@@ -1,0 +1,214 @@
+"""Plan + all evidence → diagnosis."""
+
+from collections.abc import Sequence
+
+from .. import path
+from ..evidence import record
+from . import account, ends, switch, verdict
+from . import case as case_
+
+
+def diagnose(plan: path.Plan, evidence: Sequence[record.Evidence]) -> verdict.Diagnosis:
+    """Say where on the plan's path packets stop, in which direction, and what proves it.
+
+    Args:
+        plan: The path.
+        evidence: What units found out for this run, one for each unit at the most. None is a case like others.
+    """
+    source = next((one for one in evidence if "source" in one.roles), None)
+    destination = next((one for one in evidence if "destination" in one.roles), None)
+    missing = _missing(plan, source, destination)
+    if source is None:
+        return _without_source(plan, destination, missing)
+    drawn = account.draw_up(plan, source, destination)
+    if destination is not None and drawn.together == "no":
+        missing += (_apart(plan),)
+        destination = None
+    case = case_.Case(plan, source, destination, drawn)
+    findings = _findings(case)
+    return _conclude(case, findings, missing)
+
+
+def _conclude(case: case_.Case, findings: Sequence[verdict.Finding], missing: tuple[str, ...]) -> verdict.Diagnosis:
+    first = findings[0]
+    drawn = case.account
+    if first.code == "path-ok":
+        judged: verdict.Verdict = "ok"
+    elif first.code == "cannot-tell":
+        judged = "cannot-tell"
+    elif drawn.losses and not any(loss.total for loss in drawn.losses):
+        judged = "degraded"
+    else:
+        judged = "broken"
+    return verdict.Diagnosis(
+        run=case.plan.run,
+        source=case.plan.source.label,
+        destination=case.plan.destination.label,
+        protocol=case.plan.protocol,
+        verdict=judged,
+        code=first.code,
+        direction=first.direction,
+        hop=first.hop,
+        unit=first.unit,
+        certainty=first.certainty,
+        summary=first.summary,
+        sent=drawn.sent,
+        answered=drawn.answered,
+        carrier=drawn.carrier,
+        findings=tuple(findings),
+        hops=_hops(case, first),
+        missing=missing,
+    )
+
+
+def _findings(case: case_.Case) -> list[verdict.Finding]:
+    probe = case.source.probe
+    if probe is None or not probe.transmitted:
+        nothing = account.Loss("forward", None, "source-port", max(1, case.account.sent), max(1, case.account.sent))
+        return [ends.sender(case, case_.Segment(nothing, "sender", "source"))]
+    refused = ends.refused(case)
+    if refused is not None:
+        return [refused]
+    if case.account.losses:
+        return [_explain(case, loss) for loss in case.account.losses]
+    return [_fine(case)]
+
+
+def _explain(case: case_.Case, loss: account.Loss) -> verdict.Finding:
+    segment = case_.segment(case, loss)
+    if loss.after is None and _unwatched(case, loss):
+        return _lost_out_of_sight(case, loss)
+    if segment.kind == "switch":
+        return switch.explain(case, segment) if loss.total else ends.partial(case, segment)
+    rules = {"sender": ends.sender, "underlay": ends.underlay, "guest": ends.guest, "receiver": ends.receiver}
+    return rules[segment.kind](case, segment)
+
+
+def _unwatched(case: case_.Case, loss: account.Loss) -> bool:
+    """Whether the answer was missed by the sender, and the last point that saw the packet is not next to it."""
+    return loss.before != "source-port" or case.account.seen("source-port", "reply") is None
+
+
+def _lost_out_of_sight(case: case_.Case, loss: account.Loss) -> verdict.Finding:
+    return case_.finding(
+        case,
+        "cannot-tell",
+        None,
+        None,
+        "likely",
+        f"{loss.lost} of {loss.of} packets got past {loss.before or 'the sender'} and were not answered; "
+        "nobody watched the way from there on.",
+        (f"seen at {loss.before}: {loss.of}",),
+    )
+
+
+def _fine(case: case_.Case) -> verdict.Finding:
+    plan, drawn = case.plan, case.account
+    probe = case.source.probe
+    arrived = drawn.seen("destination-port", "forward")
+    if plan.protocol == "udp" and not drawn.answered and arrived is None:
+        return case_.finding(
+            case,
+            "cannot-tell",
+            None,
+            None,
+            "likely",
+            f"{drawn.sent} datagrams were sent, and nobody watched whether they arrive; UDP need not be answered.",
+        )
+    what = f"All {drawn.sent} packets were answered"
+    if plan.protocol == "udp" and drawn.answered < drawn.sent:
+        what = f"All {drawn.sent} datagrams arrived at the destination's port"
+    counted = f"; all {arrived} passed the destination's port" if arrived is not None and "arrived" not in what else ""
+    return case_.finding(
+        case,
+        "path-ok",
+        None,
+        None,
+        "proven",
+        f"{what}: the path from {plan.source.label} to {plan.destination.label} works.",
+        ((probe.output.strip().splitlines() or [""])[-1] + counted,) if probe else (),
+    )
+
+
+def _missing(plan: path.Plan, source: record.Evidence | None, destination: record.Evidence | None) -> tuple[str, ...]:
+    sentences: list[str] = []
+    for role, found in (("source", source), ("destination", destination)):
+        end = plan.endpoint("source" if role == "source" else "destination")
+        if found is None and end.unit:
+            sentences.append(
+                f"The evidence of {end.unit} for run {plan.run} has not arrived: run probe-path there, or, if it has "
+                "run, run path-report again in a moment or hand the evidence over as a parameter."
+            )
+        elif found is None:
+            sentences.append(f"No unit of ovs-pathfinder is on the {role}'s host {end.port.host or '(none)'}.")
+        else:
+            sentences += found.problems
+            sentences += [
+                f"{one.point} on {found.unit} could not be watched: {one.error}."
+                for one in found.observations
+                if one.error
+            ]
+    return tuple(dict.fromkeys(sentences))
+
+
+def _apart(plan: path.Plan) -> str:
+    return (
+        f"{plan.source.unit} and {plan.destination.unit} did not watch at the same time, so that what "
+        f"{plan.destination.unit} saw says nothing: run probe-path on both in one command."
+    )
+
+
+def _without_source(
+    plan: path.Plan, destination: record.Evidence | None, missing: tuple[str, ...]
+) -> verdict.Diagnosis:
+    empty = record.Evidence(run=plan.run, unit=plan.source.unit, roles=("source",), started="1970-01-01T00:00:00+00:00")
+    drawn = account.Account("probe", 0, 0, (), (), "no")
+    case = case_.Case(plan, empty, destination, drawn)
+    finding = case_.finding(
+        case,
+        "cannot-tell",
+        None,
+        None,
+        "likely",
+        "Without the evidence of the source's unit nothing can be said.",
+    )
+    return _conclude(case, [finding], missing)
+
+
+def _hops(case: case_.Case, first: verdict.Finding) -> tuple[verdict.HopState, ...]:
+    """Lay out the path, hop by hop, with theory and practice side by side."""
+    hops: tuple[path.Hop, ...] = (
+        "source-port",
+        "source-br-int",
+        "source-br-tun",
+        "source-underlay",
+        "underlay",
+        "destination-underlay",
+        "destination-br-tun",
+        "destination-br-int",
+        "destination-port",
+        "guest",
+    )
+    if case.plan.same_host:
+        hops = ("source-port", "source-br-int", "destination-port", "guest")
+    return tuple(_hop(case, hop, first) for hop in hops)
+
+
+def _hop(case: case_.Case, hop: path.Hop, first: verdict.Finding) -> verdict.HopState:
+    role: path.Role = "source" if hop.startswith("source") else "destination"
+    evidence = case.evidence(role)
+    point: path.Point | None = next((one for one in path.POINTS if one == hop), None)
+    watched = evidence.observation(point) if evidence and point else None
+    bridge = hop.split("-", 1)[1] if hop.endswith(("br-int", "br-tun")) else ""
+    directions: tuple[path.Direction, ...] = ("forward", "reply")
+    theory = {one: switch.describe(case.trace(role, one), bridge) if bridge else "" for one in directions}
+    return verdict.HopState(
+        hop=hop,
+        unit=case.unit(hop),
+        device=watched.device if watched else "",
+        forward=case.account.seen(point, "forward") if point else None,
+        reply=case.account.seen(point, "reply") if point else None,
+        theory_forward=theory["forward"],
+        theory_reply=theory["reply"],
+        lost=first.direction or "" if hop == first.hop else "",
+    )

@@ -1,0 +1,171 @@
+"""Rules for losses outside the two switches: the sender, the underlay, the guest, the program that waits."""
+
+from . import account, verdict
+from . import case as case_
+
+
+def sender(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
+    """Nothing, or not everything, came out of the source's device."""
+    device = case.source.devices.get("source")
+    probe = case.source.probe
+    said = probe.output.strip().splitlines()[-6:] if probe else []
+    plan = case.plan
+    name = device.name if device else plan.source.port.tap
+    if device is not None and device.present and plan.source.address not in device.addresses:
+        has = ", ".join(device.addresses) or "no address"
+        return case_.finding(
+            case,
+            "source-address-wrong",
+            "source-port",
+            "forward",
+            "proven",
+            f"{name} does not have the address {plan.source.address} that Neutron gave to its port; it has {has}.",
+            tuple(said),
+        )
+    if device is None or not device.present:
+        return case_.finding(
+            case,
+            "port-not-plugged",
+            "source-port",
+            "forward",
+            "proven",
+            f"The source's device {name} does not exist on {plan.source.principal or plan.source.port.host}.",
+            tuple(said),
+        )
+    state = f"neighbour entry of {plan.destination.address}: {case.source.neighbour_state or 'none'}"
+    return case_.finding(
+        case,
+        "source-silent",
+        "source-port",
+        "forward",
+        "proven" if segment.loss.total else "likely",
+        f"{segment.loss.lost} of {segment.loss.of} packets never came out of {name}.",
+        (*said, state),
+    )
+
+
+def underlay(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
+    """Packets left one host's tunnel and did not arrive at the other's."""
+    loss = segment.loss
+    plan = case.plan
+    ends = (plan.source, plan.destination) if loss.direction == "forward" else (plan.destination, plan.source)
+    near, far = ends
+    sides = (case.source, case.destination) if loss.direction == "forward" else (case.destination, case.source)
+    evidence = sides[0]
+    wire = sides[1].rendezvous if sides[1] else None
+    if evidence is not None and not evidence.underlay_route:
+        return case_.finding(
+            case,
+            "underlay-unroutable",
+            case_.hop(segment.role, "underlay"),
+            loss.direction,
+            "proven",
+            f"{near.principal or near.port.host} has no route to the tunnel end {far.tunnel_address}.",
+        )
+    heard = wire is not None and near.tunnel_address in wire.by
+    against = (
+        f"Pings between the tunnel ends arrived, so the network carries other packets than {plan.network.type} ones."
+        if heard
+        else ""
+    )
+    return case_.finding(
+        case,
+        "underlay-loss",
+        "underlay",
+        loss.direction,
+        case.certainty(),
+        f"{loss.lost} of {loss.of} {plan.network.type} packets left {near.tunnel_address} and did not arrive at "
+        f"{far.tunnel_address}.",
+        (f"seen at {loss.before}: {loss.of}; seen at {loss.after}: {loss.of - loss.lost}",),
+        (against, *_apart(case)),
+    )
+
+
+def guest(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
+    """Packets reached the guest's device, and it did not answer."""
+    plan, loss = case.plan, segment.loss
+    evidence = case.destination
+    device = evidence.devices.get("destination") if evidence else None
+    seen = evidence.observation("destination-port") if evidence else None
+    name = device.name if device else plan.destination.port.tap
+    counts = f"{loss.of} packets were seen at {name}, and {loss.of - loss.lost} answers"
+    if device is not None and not (device.up and device.carrier):
+        code, text = "guest-port-down", f"{name} has no carrier: the guest's device behind it is down."
+    elif case.account.carrier == "neighbour":
+        code = "guest-silent"
+        text = f"The guest behind {name} does not answer the question for {plan.destination.address}."
+    elif plan.protocol == "tcp":
+        code, text = "service-silent", f"The guest behind {name} does not answer at port {plan.port}."
+    elif seen is not None and seen.neighbours.advertised:
+        code = "guest-filters-icmp"
+        text = f"The guest behind {name} answers neighbour discovery and not ping."
+    else:
+        code, text = "guest-silent", f"The guest behind {name} gets the packets and answers none."
+    if not loss.total:
+        code, text = (
+            "loss-intermittent",
+            f"The guest behind {name} answered {loss.of - loss.lost} of {loss.of} packets.",
+        )
+    certainty: verdict.Certainty = case.certainty("destination") if code == "guest-port-down" else "likely"
+    return case_.finding(
+        case,
+        code,
+        "guest",
+        "forward",
+        certainty,
+        text,
+        (counts,),
+        () if code == "guest-port-down" else ("What happens inside the guest cannot be seen from its host.",),
+    )
+
+
+def receiver(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
+    """Answers came back to the source's device, and the program that sent did not get them."""
+    loss = segment.loss
+    probe = case.source.probe
+    return case_.finding(
+        case,
+        "reply-lost",
+        "source-port",
+        "reply",
+        "likely",
+        f"{loss.of} answers came back to the source's device and {loss.of - loss.lost} were received by the sender.",
+        tuple(probe.output.strip().splitlines()[-4:]) if probe else (),
+    )
+
+
+def refused(case: case_.Case) -> verdict.Finding | None:
+    """The guest answered, with a refusal."""
+    probe = case.source.probe
+    if probe is None or not probe.refused or probe.refused < probe.answered:
+        return None
+    return case_.finding(
+        case,
+        "service-refused",
+        "guest",
+        "forward",
+        "proven",
+        f"{case.plan.destination.label} is reached and refuses {case.plan.protocol} port {case.plan.port}.",
+        tuple(probe.output.strip().splitlines()[-4:]),
+    )
+
+
+def _apart(case: case_.Case) -> tuple[str, ...]:
+    if case.account.together == "proven":
+        return ()
+    return ("That both hosts watched at the same time rests on their clocks alone: neither heard the other.",)
+
+
+def partial(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
+    """Some packets were lost within a switch, others passed."""
+    loss: account.Loss = segment.loss
+    end = case.plan.endpoint(segment.role)
+    return case_.finding(
+        case,
+        "loss-intermittent",
+        case_.hop(segment.role, "br-int"),
+        segment.direction,
+        case.certainty(segment.role),
+        f"{loss.lost} of {loss.of} packets were lost in the switch of {end.principal or end.unit or end.port.host}.",
+        (f"seen at {loss.before}: {loss.of}; seen at {loss.after}: {loss.of - loss.lost}",),
+    )

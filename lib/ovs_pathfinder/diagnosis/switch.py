@@ -1,0 +1,380 @@
+"""Rules for packets that enter a host's switch and do not leave it, the most specific first."""
+
+from collections.abc import Callable
+
+from ..evidence import record
+from ..vswitch import tables
+from . import case as case_
+from . import verdict
+
+_DEAD_VLAN = 4095
+
+
+def explain(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
+    """Name the cause of a loss within one host."""
+    for rule in _RULES:
+        found = rule(case, segment)
+        if found is not None:
+            return found
+    return _unexplained(case, segment)
+
+
+def _trace(case: case_.Case, segment: case_.Segment) -> record.Trace | None:
+    return case.trace(segment.role, segment.direction)
+
+
+def _who(case: case_.Case, segment: case_.Segment) -> str:
+    end = case.plan.endpoint(segment.role)
+    return end.principal or end.unit or end.port.host
+
+
+def _is_sending(segment: case_.Segment) -> bool:
+    return (segment.role == "source") == (segment.direction == "forward")
+
+
+def _counts(case: case_.Case, segment: case_.Segment) -> str:
+    """Say what was seen before and after the stretch."""
+    loss = segment.loss
+    what = "packets" if case.account.carrier == "probe" else "questions for the neighbour (ARP or ND)"
+    came = loss.of - loss.lost
+    return f"{loss.of} {what} were seen at {loss.before or 'the sender'}, {came} of them at {loss.after or 'it again'}"
+
+
+def _quote(trace: record.Trace | None) -> tuple[str, ...]:
+    if trace is None:
+        return ()
+    steps = [step for step in trace.steps if step.bridge in ("br-int", "br-tun")]
+    tables_ = " → ".join(f"{step.bridge} {step.table}" for step in steps)
+    outcome = f"{trace.outcome}{f' ({trace.reason})' if trace.reason else ''}"
+    return (trace.command, f"{outcome}: {tables_}", *(f"{step}{_moved(step)}" for step in steps[-3:]))
+
+
+def _moved(step: record.Step) -> str:
+    return "" if step.moved is None else f": +{step.moved} packets during the probe"
+
+
+# Rules, in order.
+
+
+def not_plugged(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
+    """The port's device is not on the host, or not on its switch."""
+    evidence = case.evidence(segment.role)
+    device = evidence.devices.get(segment.role) if evidence else None
+    if device is None or (device.present and device.on_switch and (device.ofport or 0) > 0):
+        return None
+    where = "on the host" if not device.present else "on the switch"
+    return case_.finding(
+        case,
+        "port-not-plugged",
+        case_.hop(segment.role, "port"),
+        segment.direction,
+        case.certainty(segment.role),
+        f"The port's device {device.name} is not {where} of {_who(case, segment)}.",
+        (_counts(case, segment), device.error),
+    )
+
+
+def sender_mac(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
+    """The sender's packets carry another MAC address than its Neutron port has."""
+    evidence = case.evidence(segment.role)
+    if evidence is None or not _is_sending(segment):
+        return None
+    point = "source-port" if segment.role == "source" else "destination-port"
+    watched = evidence.observation(point)
+    port = case.plan.endpoint(segment.role).port
+    seen = (watched.forward_mac if segment.role == "source" else watched.reply_mac) if watched else ""
+    if not seen or seen == port.mac or any(pair.mac == seen for pair in port.allowed_address_pairs):
+        return None
+    trace = evidence.trace(segment.direction, "seen")
+    drops = trace is not None and trace.outcome == "dropped"
+    return case_.finding(
+        case,
+        "source-mac-wrong",
+        case_.hop(segment.role, "br-int"),
+        segment.direction,
+        "proven" if drops else "likely",
+        f"{_who(case, segment)} sends from MAC address {seen}, and Neutron's port {port.name or port.id} has "
+        f"{port.mac}: anti-spoofing drops its packets.",
+        (_counts(case, segment), *_quote(trace)),
+        () if drops else ("The trace of the packet as it was seen does not end in a drop.",),
+    )
+
+
+def dead_vlan(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
+    """The port is on the VLAN in which everything is dropped, as Neutron disabled or could not bind it."""
+    evidence = case.evidence(segment.role)
+    device = evidence.devices.get(segment.role) if evidence else None
+    if device is None or device.tag != _DEAD_VLAN:
+        return None
+    port = case.plan.endpoint(segment.role).port
+    if not port.admin_state_up:
+        code, why = "port-disabled", "it is administratively down"
+    elif port.vif_type in ("unbound", "binding_failed", ""):
+        code, why = "port-unbound", f"Neutron could not bind it (vif_type {port.vif_type or 'empty'})"
+    else:
+        code, why = "port-not-wired", "Neutron's agent has not wired it"
+    return case_.finding(
+        case,
+        code,
+        case_.hop(segment.role, "br-int"),
+        segment.direction,
+        case.certainty(segment.role),
+        f"Port {port.name or port.id} of {_who(case, segment)} is on the dead VLAN {_DEAD_VLAN}: {why}.",
+        (_counts(case, segment), f"{device.name}: tag {device.tag}", *_quote(_trace(case, segment))),
+    )
+
+
+def tunnel_missing(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
+    """The host has no tunnel port towards the other one."""
+    evidence = case.evidence(segment.role)
+    if evidence is None or case.plan.same_host or evidence.tunnel is not None:
+        return None
+    trace = _trace(case, segment)
+    if trace is not None and trace.steps and trace.outcome == "dropped" and _end(trace).bridge == "br-int":
+        return None  # the packet does not even get to where the tunnel is missed
+    far = case.plan.endpoint("destination" if segment.role == "source" else "source")
+    kind = case.plan.network.type
+    remote = far.tunnel_address or "of unknown address"
+    if evidence.tunnel_remote and evidence.tunnel_remote != far.tunnel_address:
+        code = "tunnel-mismatch"
+        text = f"The {kind} port of {_who(case, segment)} that is named for {remote} leads to {evidence.tunnel_remote}."
+    else:
+        code = "tunnel-missing"
+        text = f"{_who(case, segment)} has no {kind} port towards {far.principal or far.port.host} ({remote})."
+    return case_.finding(
+        case,
+        code,
+        case_.hop(segment.role, "br-tun"),
+        segment.direction,
+        case.certainty(segment.role),
+        text,
+        (_counts(case, segment), *_quote(trace)),
+    )
+
+
+def _end(trace: record.Trace) -> record.Step:
+    """Return the step that decided: the one before the firewall's common drop table."""
+    steps = [step for step in trace.steps if not (step.bridge == "br-int" and step.table == 93)]
+    return (steps or list(trace.steps))[-1]
+
+
+def rules_drop(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
+    """The flows themselves drop the packet: a rule or an object is missing, or a foreign flow decides."""
+    trace = _trace(case, segment)
+    if trace is None or trace.outcome != "dropped" or not trace.steps:
+        return None
+    step = _end(trace)
+    code, place, why = _reading(case, segment, trace, step)
+    named = tables.name(step.bridge, step.table)
+    where = f"table {step.table}{f' ({named})' if named else ''} of {step.bridge}"
+    return case_.finding(
+        case,
+        code,
+        case_.hop(segment.role, place),
+        segment.direction,
+        case.certainty(segment.role),
+        f"On {_who(case, segment)} the packets end in {where}: {why}.",
+        (_counts(case, segment), *_quote(trace)),
+    )
+
+
+def _reading(
+    case: case_.Case, segment: case_.Segment, trace: record.Trace, step: record.Step
+) -> tuple[str, case_.Place, str]:
+    """Say what it means that a packet ends at a flow of Neutron's."""
+    owners = {one.cookie for one in trace.steps if one.bridge == step.bridge and one is not step}
+    if step.table == 0 and owners and step.cookie not in owners and step.priority is not None:
+        return (
+            "foreign-flow",
+            _place(step.bridge),
+            f"a flow with the cookie {step.cookie}, which is not the agent's",
+        )
+    if step.bridge == "br-int":
+        return _reading_br_int(case, segment, step)
+    if step.bridge == "br-tun" and any(
+        "routing failed" in text or "neighbor cache miss" in text for text in (trace.reason,)
+    ):
+        return "underlay-unroutable", "underlay", trace.reason
+    if step.bridge == "br-tun":
+        return _reading_br_tun(case, step)
+    return "underlay-unroutable", "underlay", trace.reason or f"bridge {step.bridge} leads nowhere"
+
+
+def _place(bridge: str) -> case_.Place:
+    return "br-tun" if bridge == "br-tun" else "br-int"
+
+
+def _reading_br_int(case: case_.Case, segment: case_.Segment, step: record.Step) -> tuple[str, case_.Place, str]:
+    end = case.plan.endpoint(segment.role)
+    groups = " and ".join(group.name or group.id for group in end.port.security_groups) or "no security group"
+    what = case.plan.protocol + (f" port {case.plan.port}" if case.plan.port else "")
+    if step.priority is None:
+        return "flows-missing", "br-int", "no flow matches there"
+    if step.table == 71 and step.priority > 0:
+        return "source-address-wrong", "br-int", "anti-spoofing does not know the sender's MAC or IP address"
+    if step.table == 72 and step.priority > 0:
+        return "egress-rule-missing", "br-int", f"no egress rule of {groups} lets {what} out"
+    if step.table == 82 and step.priority > 0:
+        if segment.direction == "reply" and "+inv" in step.match:
+            return "reply-lost", "br-int", "conntrack calls the answer invalid"
+        return "ingress-rule-missing", "br-int", f"no ingress rule of {groups} lets {what} in"
+    if step.table == 60 and step.match == "":
+        return "port-not-wired", "br-int", "the port has no flows of its own"
+    return "flows-missing", "br-int", "the flows of the port are not there"
+
+
+def _reading_br_tun(case: case_.Case, step: record.Step) -> tuple[str, case_.Place, str]:
+    key = f"{case.plan.network.segmentation_id:#x}"
+    if step.priority is None:
+        return "flows-missing", "br-tun", "no flow matches there"
+    if step.table == 0:
+        return "flows-missing", "br-tun", "the agent has no flow for the port that they come in through"
+    if step.table in (3, 4, 6):
+        return "segment-missing", "br-tun", f"the host does not know tunnel key {key}"
+    if step.table in (20, 21, 22):
+        return "forwarding-entry-wrong", "br-tun", "no entry leads to the other host"
+    return "flows-missing", "br-tun", "no flow leads on"
+
+
+def misdirected(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
+    """The flows send the packet somewhere else than to where the plan's other end is."""
+    trace = _trace(case, segment)
+    if trace is None or trace.outcome != "misdirected":
+        return None
+    in_tunnel = _end(trace).bridge != "br-int"
+    code = "forwarding-entry-wrong" if in_tunnel else "vlan-tag-wrong"
+    return case_.finding(
+        case,
+        code,
+        case_.hop(segment.role, "br-tun" if in_tunnel else "br-int"),
+        segment.direction,
+        case.certainty(segment.role),
+        f"On {_who(case, segment)} the flows send the packets to {', '.join(trace.outputs) or 'nowhere'}, "
+        f"not to {trace.expected}.",
+        (_counts(case, segment), *_quote(trace)),
+    )
+
+
+def translation_failed(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
+    """The switch gives the translation of the packet up, as when flows resubmit to themselves."""
+    trace = _trace(case, segment)
+    if trace is None or trace.outcome != "failed":
+        return None
+    place = _place(_end(trace).bridge) if trace.steps else "br-int"
+    return case_.finding(
+        case,
+        "switch-disobeys",
+        case_.hop(segment.role, place),
+        segment.direction,
+        "likely",
+        f"The switch of {_who(case, segment)} gives up translating the packets ({trace.reason}) and drops them.",
+        (_counts(case, segment), *_quote(trace)),
+    )
+
+
+def device_down(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
+    """The switch hands packets to a guest's device that is down."""
+    evidence = case.evidence(segment.role)
+    device = evidence.devices.get(segment.role) if evidence else None
+    if device is None or _is_sending(segment) or (device.up and device.carrier):
+        return None
+    return case_.finding(
+        case,
+        "guest-port-down",
+        "guest" if segment.role == "destination" else "source-port",
+        segment.direction,
+        case.certainty(segment.role),
+        f"{device.name} on {_who(case, segment)} {'has no carrier' if device.up else 'is down'}: "
+        "the device behind it is switched off.",
+        (_counts(case, segment), *_quote(_trace(case, segment))),
+    )
+
+
+def disobeys(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
+    """Theory forwards and practice drops: the switch does not do what its flows say."""
+    trace = _trace(case, segment)
+    if trace is None or trace.outcome not in ("forwarded", "flooded"):
+        return None
+    dropping = _dropping(case, segment)
+    stuck = stuck_step(trace, segment.loss.lost) if case.account.carrier == "probe" else None
+    place = _place(stuck.bridge) if stuck and stuck.bridge in ("br-int", "br-tun") else "br-int"
+    evidence = [_counts(case, segment), *_quote(trace)]
+    if stuck is not None:
+        evidence.append(f"first flow on the traced path that did not count them: {stuck}{_moved(stuck)}")
+    evidence += [f"datapath flow of the probe, actions:drop: {one.raw}" for one in dropping]
+    proven = segment.loss.total and (bool(dropping) or stuck is not None)
+    certainty: verdict.Certainty = case.certainty(segment.role) if proven else "likely"
+    return case_.finding(
+        case,
+        "switch-disobeys",
+        case_.hop(segment.role, place),
+        segment.direction,
+        certainty,
+        f"The flows of {_who(case, segment)} forward the packets to {trace.expected}, and its switch drops them: "
+        f"theory and practice part in {place}.",
+        tuple(evidence),
+        () if proven else ("Neither a datapath flow that drops nor a counter that stands still was found.",),
+    )
+
+
+def _dropping(case: case_.Case, segment: case_.Segment) -> tuple[record.Megaflow, ...]:
+    evidence = case.evidence(segment.role)
+    flows = evidence.megaflows if evidence else ()
+    return tuple(one for one in flows if one.direction == segment.direction and one.actions.strip() == "drop")
+
+
+def stuck_step(trace: record.Trace, lost: int) -> record.Step | None:
+    """Return the first flow of the traced path that counted fewer packets than were lost, after ones that did."""
+    passed = False
+    for step in trace.steps:
+        if step.moved is None:
+            continue
+        if step.moved >= lost:
+            passed = True
+        elif passed:
+            return step
+    return None
+
+
+def _unexplained(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
+    trace = _trace(case, segment)
+    return case_.finding(
+        case,
+        "cannot-tell",
+        case_.hop(segment.role, "br-int"),
+        segment.direction,
+        "likely",
+        f"The packets are lost in the switch of {_who(case, segment)}, and no trace says why.",
+        (_counts(case, segment), *_quote(trace)),
+        (trace.reason if trace else "There is no trace of this direction from that host.",),
+    )
+
+
+_RULES: tuple[Callable[[case_.Case, case_.Segment], verdict.Finding | None], ...] = (
+    not_plugged,
+    sender_mac,
+    dead_vlan,
+    tunnel_missing,
+    rules_drop,
+    misdirected,
+    translation_failed,
+    device_down,
+    disobeys,
+)
+"""In order, the most specific first."""
+
+
+def describe(trace: record.Trace | None, bridge: str) -> str:
+    """Say in a few words what a trace says of one bridge: the theory column of the report."""
+    if trace is None or not trace.steps:
+        return ""
+    if trace.outcome in ("forwarded", "flooded"):
+        return "forwards" if trace.outcome == "forwarded" or bridge == "br-int" else "floods"
+    met = {step.bridge for step in trace.steps}
+    end = _end(trace)
+    if bridge not in met:
+        return "not reached"
+    if end.bridge != bridge:
+        return "forwards"
+    word = {"dropped": "drops", "failed": "fails", "misdirected": "strays"}.get(trace.outcome, "?")
+    return f"{word}, table {end.table}"

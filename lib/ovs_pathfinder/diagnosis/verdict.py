@@ -1,0 +1,78 @@
+"""The diagnosis as a thing: verdict, findings, and what was counted at each hop."""
+
+from typing import Literal
+
+from .. import path
+
+DIAGNOSIS_VERSION = 1
+
+Verdict = Literal["ok", "degraded", "broken", "cannot-tell"]
+Certainty = Literal["proven", "likely", "possible"]
+
+
+class Finding(path.Model):
+    """One thing that is the matter, with what it rests on."""
+
+    code: str
+    """From the vocabulary of `codes.MEANINGS`."""
+    direction: path.Direction | None = None
+    hop: path.Hop | None = None
+    """Where the packets stop; None where they do not, or it is not known."""
+    unit: str = ""
+    certainty: Certainty
+    summary: str
+    """One sentence."""
+    evidence: tuple[str, ...] = ()
+    """What it rests on, quoted."""
+    against: tuple[str, ...] = ()
+    """What speaks against it or could not be confirmed."""
+    next: tuple[str, ...] = ()
+    """What to do, as sentences or as commands to paste."""
+
+
+class HopState(path.Model):
+    """One hop of the path: what the rules say of it, and what was seen there."""
+
+    hop: path.Hop
+    unit: str = ""
+    device: str = ""
+    forward: int | None = None
+    """How many of the probe's packets were seen there; None where nobody watched."""
+    reply: int | None = None
+    theory_forward: str = ""
+    """What the traces say of this hop, in a few words; empty where they say nothing."""
+    theory_reply: str = ""
+    lost: Literal["", "forward", "reply", "both"] = ""
+    """The direction in which packets stop here."""
+
+
+class Diagnosis(path.Model):
+    """What plan and evidence say together."""
+
+    version: Literal[1] = DIAGNOSIS_VERSION
+    run: path.RunId
+    source: str
+    destination: str
+    protocol: path.Protocol
+    verdict: Verdict
+    code: str
+    direction: path.Direction | None = None
+    hop: path.Hop | None = None
+    unit: str = ""
+    certainty: Certainty
+    summary: str
+    sent: int
+    answered: int
+    carrier: Literal["probe", "neighbour"] = "probe"
+    """What `hops` counts: the probe's packets, or, where the neighbour did not resolve and the probe could not be
+    sent, the questions for it (ARP, neighbour discovery) and their answers."""
+    findings: tuple[Finding, ...]
+    """The first is the one that the fields above repeat."""
+    hops: tuple[HopState, ...]
+    missing: tuple[str, ...] = ()
+    """Whole sentences on evidence that is not there or could not be used."""
+
+
+def json_schema() -> dict[str, object]:
+    """Return the JSON Schema of a diagnosis, as published in docs/reference."""
+    return Diagnosis.model_json_schema(mode="serialization")

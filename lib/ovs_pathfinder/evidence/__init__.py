@@ -1,0 +1,1 @@
+"""What one unit finds out for one run: theory (traces) and practice (packets, counters, megaflows)."""

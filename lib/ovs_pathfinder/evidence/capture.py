@@ -1,0 +1,148 @@
+"""Packets at one observation point: tcpdump, filtered in the kernel, read as a stream (tcpdump(1), pcap-filter(7))."""
+
+import contextlib
+import ipaddress
+import struct
+import threading
+from collections.abc import Callable, Sequence
+
+from .. import path, process
+from . import packet
+
+SNAP_LENGTH = 224
+"""Bytes: headers of Ethernet, IPv6, UDP, VXLAN, Ethernet, IPv6, ICMP, and the first of the payload's bytes."""
+MAX_PACKETS = 20_000
+_PROTOCOLS = {"icmp": {4: "icmp", 6: "icmp6"}, "tcp": {4: "tcp", 6: "tcp"}, "udp": {4: "udp", 6: "udp"}}
+_NUMBERS = {"icmp": {4: 1, 6: 58}, "tcp": {4: 6, 6: 6}, "udp": {4: 17, 6: 17}}
+_TUNNEL_PORTS = {"vxlan": 4789, "geneve": 6081}
+
+
+def port_filter(plan: path.Plan) -> str:
+    """Return the filter for the probe's packets and the neighbour discovery around them, without a tunnel."""
+    a, b = plan.source.address, plan.destination.address
+    protocol = _PROTOCOLS[plan.protocol][plan.ip_version]
+    if plan.ip_version == 4:
+        # An ICMP error quotes a probe of TCP or UDP that was refused.
+        return f"(host {a} and host {b} and ({protocol} or icmp)) or (arp and host {a} and host {b})"
+    discovery = "(icmp6 and (ip6[40] == 135 or ip6[40] == 136))"
+    return f"(ip6 host {a} and ip6 host {b} and ({protocol} or icmp6)) or ({discovery} and (host {a} or host {b}))"
+
+
+def tunnel_filter(plan: path.Plan, local: str, remote: str) -> str:
+    """Return the filter for the same packets in tunnels between two ends, and for the two ends' own pings.
+
+    A hypervisor's underlay is busy: the inner addresses are compared in the kernel, at the offsets that a tunnel
+    header with a key has (GRE with and without a checksum, VXLAN, Geneve without options).
+    """
+    outer = 6 if ":" in remote else 4
+    name, length = ("ip6", 40) if outer == 6 else ("ip", 20)
+    if plan.network.type == "gre":
+        carries, headers = f"{name} proto 47", (8, 12)
+    else:
+        carries, headers = f"udp dst port {_TUNNEL_PORTS[plan.network.type]}", (16,)
+    inner = " or ".join(_inner(plan, name, length + header) for header in headers)
+    ping = "icmp" if outer == 4 else "icmp6"
+    return f"host {local} and host {remote} and (({carries} and ({inner})) or {ping})"
+
+
+def _inner(plan: path.Plan, name: str, start: int) -> str:
+    """Return the test of the frame that begins `start` bytes into the outer IP packet."""
+    network = start + 14
+    a = ipaddress.ip_address(plan.source.address).packed
+    b = ipaddress.ip_address(plan.destination.address).packed
+
+    def has(offset: int, address: bytes) -> str:
+        words = range(0, len(address), 4)
+        tests = (f"{name}[{offset + at}:4] == {struct.unpack_from('!I', address, at)[0]:#x}" for at in words)
+        return "(" + " and ".join(tests) + ")"
+
+    def between(first: int, second: int) -> str:
+        return f"(({has(first, a)} and {has(second, b)}) or ({has(first, b)} and {has(second, a)}))"
+
+    if plan.ip_version == 4:
+        kinds = {_NUMBERS[plan.protocol][4], 1}
+        wanted = " or ".join(f"{name}[{network + 9}] == {kind}" for kind in sorted(kinds))
+        ip = f"({name}[{start + 12}:2] == 0x0800 and ({wanted}) and {between(network + 12, network + 16)})"
+        return f"{ip} or ({name}[{start + 12}:2] == 0x0806 and {between(network + 14, network + 24)})"
+    kinds = {_NUMBERS[plan.protocol][6], 58}
+    wanted = " or ".join(f"{name}[{network + 6}] == {kind}" for kind in sorted(kinds))
+    discovery = f"({name}[{network + 6}] == 58 and {name}[{network + 40}] >= 135 and {name}[{network + 40}] <= 136)"
+    either = f"({has(network + 8, a)} or {has(network + 8, b)})"
+    return (
+        f"({name}[{start + 12}:2] == 0x86dd and ((({wanted}) and {between(network + 8, network + 24)}) "
+        f"or ({discovery} and {either})))"
+    )
+
+
+class Capture:
+    """A running tcpdump on one device; decoded packets are handed to `sink` as they come."""
+
+    def __init__(self, device: str, expression: str, sink: Callable[[packet.Packet], None]) -> None:
+        self.device = device
+        self.error = ""
+        self._sink = sink
+        self._ready = threading.Event()
+        # As root, tcpdump would change to a user of its own, which takes the death signal from it (prctl(2));
+        # with -w it only copies frames and dissects nothing.
+        options = [
+            "-Z",
+            "root",
+            "-n",
+            "-p",
+            "-U",
+            "--immediate-mode",
+            "-s",
+            str(SNAP_LENGTH),
+            "-c",
+            str(MAX_PACKETS),
+        ]
+        self._tcpdump = process.Running(["tcpdump", "-i", device, *options, "-w", "-", expression])
+        self._readers = [threading.Thread(target=target, daemon=True) for target in (self._listen, self._read)]
+        for reader in self._readers:
+            reader.start()
+
+    def _listen(self) -> None:
+        for line in self._tcpdump.stderr:
+            text = line.decode(errors="replace").strip()
+            if "listening on" in text:
+                self._ready.set()
+            elif not self._ready.is_set() and text and "warning" not in text.lower():
+                self.error = text.removeprefix("tcpdump: ")[:300]
+        self._ready.set()
+
+    def _read(self) -> None:
+        stream = self._tcpdump.stdout
+        header = stream.read(24)
+        if len(header) < 24:
+            return
+        order = "<" if header[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">"
+        while len(record := stream.read(16)) == 16:
+            (length,) = struct.unpack_from(f"{order}I", record, 8)
+            frame = stream.read(length)
+            decoded = packet.decode(frame)
+            if decoded is not None:
+                self._sink(decoded)
+
+    def wait_ready(self, timeout: float = 3.0) -> bool:
+        """Wait until tcpdump listens; False, with `error` set, where it cannot."""
+        if not self._ready.wait(timeout) and not self.error:
+            self.error = f"tcpdump did not start within {timeout:g} s"
+        return not self.error and not self._tcpdump.ended
+
+    def stop(self) -> None:
+        """End tcpdump and read what it had still to say."""
+        self._tcpdump.stop()
+        for reader in self._readers:
+            reader.join(1.0)
+        for stream in (self._tcpdump.stdout, self._tcpdump.stderr):
+            with contextlib.suppress(OSError):
+                stream.close()
+
+
+def stop_all(captures: Sequence[Capture]) -> None:
+    """Stop captures side by side: tcpdump takes some tens of milliseconds to end."""
+    threads = [threading.Thread(target=capture.stop) for capture in captures]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

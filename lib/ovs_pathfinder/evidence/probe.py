@@ -1,0 +1,196 @@
+"""The probe's own packets: ping for ICMP, connections for TCP, datagrams for UDP, sent from the port's device."""
+
+import contextlib
+import errno
+import re
+import select
+import socket
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from .. import path, process
+from . import record
+
+ANSWER_WAIT = 1.0
+"""Seconds that the last packet's answer is waited for."""
+MIN_SIZE = 32
+"""Bytes of ICMP payload: ping's timestamp takes 16, the mark another 16."""
+Purpose = Literal["probe", "watching", "done"]
+_PURPOSES: dict[Purpose, str] = {"probe": "70", "watching": "77", "done": "64"}
+_SUMMARY = re.compile(r"(?P<sent>\d+) packets transmitted, (?P<received>\d+)(?: packets)? received")
+_ANSWER = re.compile(r"bytes from .*icmp_seq=(?P<sequence>\d+)")
+
+
+class Settings(path.Model):
+    """How many packets, how far apart, how large."""
+
+    count: int = 5
+    interval: float = 0.2
+    """Seconds between two packets."""
+    size: int = 56
+    """Bytes of payload of an ICMP packet."""
+
+
+def mark(plan: path.Plan, purpose: Purpose, nonce: str) -> str:
+    """Return the 16 bytes, in hex, that tell this run's packets from all others: run, purpose, attempt."""
+    return plan.token + _PURPOSES[purpose] + nonce + "6f7066"
+
+
+def read_mark(plan: path.Plan, payload: bytes) -> tuple[Purpose, str] | None:
+    """Find this run's mark in a payload and return its purpose and its attempt; None where it has none."""
+    start = payload.find(bytes.fromhex(plan.token))
+    if start < 0 or len(payload) < start + 13:
+        return None
+    code = payload[start + 8 : start + 9].hex()
+    nonce = payload[start + 9 : start + 13].hex()
+    return next(((purpose, nonce) for purpose, byte in _PURPOSES.items() if byte == code), None)
+
+
+def send(plan: path.Plan, device: str, settings: Settings, nonce: str, enough: Callable[[], bool]) -> record.Probe:
+    """Send the plan's packets from `device` and wait for their answers.
+
+    Args:
+        plan: What to send, and to whom.
+        device: The port's device on this host.
+        settings: Count, interval and size.
+        nonce: Four bytes in hex that name this attempt.
+        enough: Tells whether every packet has been answered, as the captures see it.
+    """
+    started = time.monotonic()
+    if plan.protocol == "icmp":
+        result = _ping(plan, device, settings, nonce)
+    elif plan.protocol == "tcp":
+        result = _connect(plan, device, settings)
+    else:
+        result = _datagrams(plan, device, settings, nonce, enough)
+    return result.model_copy(update={"duration": round(time.monotonic() - started, 3)})
+
+
+def _ping(plan: path.Plan, device: str, settings: Settings, nonce: str) -> record.Probe:
+    command = [
+        "ping",
+        f"-{plan.ip_version}",
+        "-n",
+        *("-c", str(settings.count)),
+        *("-i", f"{settings.interval:g}"),
+        *("-W", f"{ANSWER_WAIT:g}"),
+        *("-s", str(settings.size)),
+        *("-p", mark(plan, "probe", nonce)),
+        *("-I", device),
+        plan.destination.address,
+    ]
+    limit = settings.count * settings.interval + ANSWER_WAIT + 3
+    out, err = process.Running(command).finish(limit)
+    summary = _SUMMARY.search(out)
+    transmitted = int(summary["sent"]) if summary else 0
+    return record.Probe(
+        command=" ".join(command),
+        transmitted=transmitted,
+        sent=tuple(f"{nonce}/{sequence}" for sequence in range(1, transmitted + 1)),
+        answered=len({found["sequence"] for found in _ANSWER.finditer(out)}),
+        output=(out + err).strip()[-4000:],
+    )
+
+
+class _Socket:
+    """One socket of the probe, bound to the device and the plan's source address."""
+
+    def __init__(self, plan: path.Plan, device: str, kind: socket.SocketKind) -> None:
+        family = socket.AF_INET6 if plan.ip_version == 6 else socket.AF_INET
+        self.socket = socket.socket(family, kind | socket.SOCK_NONBLOCK)
+        self.error = ""
+        self.outcome = ""
+        self.port = 0
+        try:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
+            self.socket.bind((plan.source.address, 0))
+            self.port = int(self.socket.getsockname()[1])
+            status = self.socket.connect_ex((plan.destination.address, plan.port))
+            if status not in (0, errno.EINPROGRESS):
+                raise OSError(status, "cannot connect")
+        except OSError as error:
+            self.error = errno.errorcode.get(error.errno or 0, "") or str(error)
+
+    @property
+    def identity(self) -> str:
+        return str(self.port)
+
+
+def _paced(settings: Settings, make: Callable[[], _Socket]) -> list[_Socket]:
+    begun = time.monotonic()
+    sockets: list[_Socket] = []
+    for number in range(settings.count):
+        with contextlib.suppress(InterruptedError):
+            time.sleep(max(0.0, begun + number * settings.interval - time.monotonic()))
+        sockets.append(make())
+    return sockets
+
+
+def _connect(plan: path.Plan, device: str, settings: Settings) -> record.Probe:
+    """Open connections and close them at once; each has a source port of its own, which names it."""
+    sockets = _paced(settings, lambda: _Socket(plan, device, socket.SOCK_STREAM))
+    waiting = [one for one in sockets if not one.error]
+    deadline = time.monotonic() + ANSWER_WAIT
+    while waiting and (left := deadline - time.monotonic()) > 0:
+        _, ready, _ = select.select([], [one.socket for one in waiting], [], left)
+        for one in [one for one in waiting if one.socket in ready]:
+            status = one.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            one.outcome = {0: "connected", errno.ECONNREFUSED: "refused"}.get(status, errno.errorcode.get(status, "?"))
+            waiting.remove(one)
+    return _summary(plan, device, sockets, answered=("connected", "refused"))
+
+
+def _datagrams(
+    plan: path.Plan, device: str, settings: Settings, nonce: str, enough: Callable[[], bool]
+) -> record.Probe:
+    """Send marked datagrams; few services answer those, so silence says little (RFC 768 has no answer)."""
+    payload = bytes.fromhex(mark(plan, "probe", nonce))
+
+    def make() -> _Socket:
+        one = _Socket(plan, device, socket.SOCK_DGRAM)
+        if not one.error:
+            try:
+                one.socket.send(payload)
+            except OSError as error:
+                one.error = errno.errorcode.get(error.errno or 0, "") or str(error)
+        return one
+
+    sockets = _paced(settings, make)
+    deadline = time.monotonic() + ANSWER_WAIT
+    while not enough() and (left := deadline - time.monotonic()) > 0:
+        waiting = [one for one in sockets if not one.error and not one.outcome]
+        ready, _, _ = select.select([one.socket for one in waiting], [], [], min(left, 0.1))
+        for one in [one for one in waiting if one.socket in ready]:
+            one.outcome = _received(one.socket)
+    return _summary(plan, device, sockets, answered=("answered", "refused"))
+
+
+def _received(one: socket.socket) -> str:
+    try:
+        one.recv(2048)
+    except ConnectionRefusedError:
+        return "refused"
+    except OSError as error:
+        return errno.errorcode.get(error.errno or 0, "?")
+    return "answered"
+
+
+def _summary(plan: path.Plan, device: str, sockets: list[_Socket], answered: tuple[str, ...]) -> record.Probe:
+    lines = [
+        f"{plan.protocol} from port {one.port} of {device} to {plan.destination.address} port {plan.port}: "
+        f"{one.error or one.outcome or 'no answer'}"
+        for one in sockets
+    ]
+    for one in sockets:
+        one.socket.close()
+    sent = [one for one in sockets if not one.error]
+    flags = "-zu" if plan.protocol == "udp" else "-z"
+    return record.Probe(
+        command=f"nc {flags}vw1 {plan.destination.address} {plan.port}",
+        transmitted=len(sent),
+        sent=tuple(one.identity for one in sent),
+        answered=sum(one.outcome in answered for one in sent),
+        refused=sum(one.outcome == "refused" for one in sent),
+        output="\n".join(lines)[-4000:],
+    )

@@ -1,0 +1,288 @@
+"""Evidence: what one unit found out for one run, in the form in which it travels to the coordinator."""
+
+import json
+from typing import Any, Literal, cast
+
+import pydantic
+
+from .. import errors, path
+
+EVIDENCE_VERSION = 1
+MAX_BYTES = 100_000
+"""Of one unit's evidence as JSON: it goes through argv as an action's result, where Linux allows 131,071."""
+_SHORTENED = "\n[shortened: the whole was larger than Juju lets a result be]"
+
+Outcome = Literal["forwarded", "flooded", "misdirected", "dropped", "failed", "unknown"]
+"""Where a trace ends: at the expected port alone; there and elsewhere; elsewhere alone; nowhere; translation given
+up; not known, as nothing could be traced or the expected port does not exist."""
+
+
+class Neighbours(path.Model):
+    """How often neighbour discovery (RFC 4861) or ARP was seen at a point, forward being from the plan's source."""
+
+    solicited: int = 0
+    """The source asked for the destination."""
+    advertised: int = 0
+    """The destination answered."""
+    solicited_back: int = 0
+    """The destination asked for the source."""
+    advertised_back: int = 0
+
+
+class Observation(path.Model):
+    """Which of the probe's packets were seen at one point."""
+
+    point: path.Point
+    device: str
+    forward: tuple[str, ...] = ()
+    """Identities of the packets from the source: `ICMP-ID/SEQUENCE`, or the source port of TCP and UDP."""
+    reply: tuple[str, ...] = ()
+    neighbours: Neighbours = Neighbours()
+    forward_mac: str = ""
+    """The Ethernet source of the packets from the plan's source, where one was seen."""
+    reply_mac: str = ""
+    tunnel_keys: tuple[int, ...] = ()
+    """The tunnel keys that the probe's packets carried."""
+    error: str = ""
+    """Why nothing could be watched; empty where the point was watched."""
+
+
+class Step(path.Model):
+    """One flow that a traced packet met, with what it counted before and after the probe."""
+
+    bridge: str
+    table: int
+    priority: int | None = None
+    match: str = ""
+    cookie: str = ""
+    before: int | None = None
+    """Packets; None where the flow was not found in the table."""
+    after: int | None = None
+
+    @property
+    def moved(self) -> int | None:
+        """By how many packets the flow's counter rose; None where it cannot be told."""
+        if self.before is None or self.after is None or self.after < self.before:
+            return None
+        return self.after - self.before
+
+    def __str__(self) -> str:
+        what = "no match" if self.priority is None else f"priority {self.priority}"
+        return f"{self.bridge} table {self.table}, {what}" + (f", {self.match}" if self.match else "")
+
+
+class Trace(path.Model):
+    """What the local switch says that it would do with a packet of the probe."""
+
+    direction: path.Direction
+    subject: Literal["plan", "seen", "neighbour"] = "plan"
+    """Whether the packet is as the plan describes it, as it was really seen, or a question for the neighbour."""
+    flow: str
+    command: str
+    expected: str
+    """Where the packet should leave, in words."""
+    outcome: Outcome
+    reason: str = ""
+    steps: tuple[Step, ...] = ()
+    outputs: tuple[str, ...] = ()
+    text: str = ""
+
+
+class Megaflow(path.Model):
+    """A datapath flow that the probe's packets used."""
+
+    direction: path.Direction
+    packets: int
+    actions: str
+    raw: str
+
+
+class Probe(path.Model):
+    """What the source's own tool says of its packets."""
+
+    command: str
+    transmitted: int
+    sent: tuple[str, ...] = ()
+    """Identities, where the tool knows them."""
+    answered: int = 0
+    refused: int = 0
+    """TCP: connections reset; UDP: port unreachable."""
+    duration: float = 0.0
+    """Seconds from the first packet to the end of waiting for answers."""
+    output: str = ""
+
+
+class Rendezvous(path.Model):
+    """How this unit knows that the other one watched at the same time."""
+
+    nonce: str = ""
+    """Names this attempt."""
+    heard: tuple[str, ...] = ()
+    """The other unit's attempts that were heard while this one watched."""
+    heard_first: str = ""
+    """The attempt of the other unit that was heard before the probe began (source) or first (destination)."""
+    heard_done: str = ""
+    """The attempt of the other unit that said it was done while this one still watched."""
+    by: tuple[str, ...] = ()
+    """The addresses that were heard from."""
+
+
+class Device(path.Model):
+    """The port's device on this host."""
+
+    name: str = ""
+    present: bool = False
+    ofport: int | None = None
+    tag: int | None = None
+    mac: str = ""
+    """The device's own address; a tap's differs from its guest's in the first byte."""
+    addresses: tuple[str, ...] = ()
+    up: bool = False
+    carrier: bool = False
+    on_switch: bool = False
+    error: str = ""
+
+
+class Evidence(path.Model):
+    """All that one unit found out for one run."""
+
+    version: Literal[1] = EVIDENCE_VERSION
+    run: path.RunId
+    unit: str
+    roles: tuple[path.Role, ...]
+    started: str
+    """UTC by this unit's clock; never compared with another unit's."""
+    seconds: float = 0.0
+    ovs_version: str = ""
+    datapath_type: str = ""
+    devices: dict[path.Role, Device] = pydantic.Field(default_factory=dict[path.Role, Device])
+    tunnel: str | None = None
+    """The tunnel port towards the other host; None where there is none."""
+    tunnel_remote: str = ""
+    """The other end of the tunnel port that bears the name Neutron gives to the one towards the other host."""
+    underlay_route: str = ""
+    """The device that the host would use towards the other tunnel end; empty where there is no route."""
+    neighbour_state: str = ""
+    """The source's neighbour entry for the destination after the probe, as `ip neigh` says."""
+    probe: Probe | None = None
+    observations: tuple[Observation, ...] = ()
+    traces: tuple[Trace, ...] = ()
+    megaflows: tuple[Megaflow, ...] = ()
+    rendezvous: Rendezvous = Rendezvous()
+    problems: tuple[str, ...] = ()
+    """Whole sentences on what could not be found out."""
+
+    def observation(self, point: path.Point) -> Observation | None:
+        """Return what was seen at a point, if this unit watched there."""
+        found = (one for one in self.observations if one.point == point and not one.error)
+        return next(found, None)
+
+    def trace(self, direction: path.Direction, subject: str = "plan") -> Trace | None:
+        """Return a trace by its direction and subject."""
+        found = (one for one in self.traces if (one.direction, one.subject) == (direction, subject))
+        return next(found, None)
+
+
+def to_json(evidence: Evidence) -> str:
+    """Write evidence in at most MAX_BYTES, shortening the raw texts first: what was understood of them stays."""
+    for limit in (None, 6000, 2000, 500, 0):
+        text = _dump(evidence if limit is None else _shortened(evidence, limit))
+        if len(text.encode()) <= MAX_BYTES:
+            return text
+    bare = evidence.model_copy(update={"traces": (), "megaflows": ()})
+    return _dump(bare.model_copy(update={"problems": (*bare.problems[:20], "The traces were too large to keep.")}))
+
+
+def _dump(evidence: Evidence) -> str:
+    return json.dumps(evidence.model_dump(mode="json", exclude_defaults=False), separators=(",", ":"))
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[:limit] + _SHORTENED
+
+
+def _shortened(evidence: Evidence, limit: int) -> Evidence:
+    probe = evidence.probe
+    return evidence.model_copy(
+        update={
+            "traces": tuple(one.model_copy(update={"text": _cut(one.text, limit)}) for one in evidence.traces),
+            "megaflows": tuple(one.model_copy(update={"raw": _cut(one.raw, limit)}) for one in evidence.megaflows[:20]),
+            "probe": probe and probe.model_copy(update={"output": _cut(probe.output, limit)}),
+        }
+    )
+
+
+def from_data(data: Any) -> Evidence:
+    """Read one unit's evidence from decoded JSON.
+
+    Raises:
+        PathfinderError: It is not evidence, is damaged, or was written by a newer version.
+    """
+    fields = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
+    if "run" not in fields:
+        raise errors.PathfinderError(
+            "this is not the evidence of a unit; hand over the `evidence` result of probe-path as it was printed"
+        )
+    version = fields.get("version")
+    if isinstance(version, int) and version > EVIDENCE_VERSION:
+        raise errors.PathfinderError(
+            f"this evidence has format {version}, and this unit knows {EVIDENCE_VERSION} at most; "
+            "refresh the charm on all units to one revision and probe again"
+        )
+    try:
+        return Evidence.model_validate_json(json.dumps(fields))
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise errors.PathfinderError(
+            f"this evidence is damaged at {where or 'its top'} ({first['msg']}); run probe-path again"
+        ) from error
+
+
+def read(text: str) -> list[Evidence]:
+    """Read evidence handed over by people or programs: one unit's, several in a row or a list, or Juju's own output.
+
+    Raises:
+        PathfinderError: It holds none, or some of it cannot be read.
+    """
+    found = [from_data(data) for document in _documents(text) for data in _unwrap(document)]
+    if not found:
+        raise errors.PathfinderError(
+            "the parameter evidence holds no evidence; hand over the `evidence` result of probe-path as printed"
+        )
+    return found
+
+
+def _documents(text: str) -> list[Any]:
+    decoder = json.JSONDecoder()
+    documents: list[Any] = []
+    position = 0
+    while (rest := text[position:].lstrip()) != "":
+        position = len(text) - len(rest)
+        try:
+            document, end = decoder.raw_decode(text, position)
+        except ValueError as error:
+            raise errors.PathfinderError(
+                f"the parameter evidence is not JSON ({error}); hand over what probe-path printed"
+            ) from error
+        documents.append(document)
+        position = end
+    return documents
+
+
+def _unwrap(document: Any) -> list[Any]:
+    """Find evidence in a list, in `juju run --format json`'s answer, or where it was quoted as a string."""
+    if isinstance(document, str):
+        return [data for inner in _documents(document) for data in _unwrap(inner)]
+    if isinstance(document, list):
+        return [data for item in cast("list[Any]", document) for data in _unwrap(item)]
+    if not isinstance(document, dict):
+        return [document]
+    fields = cast("dict[str, Any]", document)
+    inner: Any = fields.get("results", fields)
+    if isinstance(inner, dict) and "evidence" in inner:
+        return _unwrap(cast("dict[str, Any]", inner)["evidence"])
+    if "version" in fields or not isinstance(inner, dict):
+        return [fields]
+    answers = cast("dict[str, Any]", inner).values()
+    return [data for item in answers if isinstance(item, dict) for data in _unwrap(item)]

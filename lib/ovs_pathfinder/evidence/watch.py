@@ -1,0 +1,232 @@
+"""Practice: all observation points of one host together, and the other unit's signs of life."""
+
+import ipaddress
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from .. import path, process
+from . import capture, packet, probe, record
+
+_SYN, _RST, _ACK = 0x02, 0x04, 0x10
+_KEPT = 2_000
+"""Identities that are kept at each point; a probe has at most a thousand."""
+
+
+class _Sight:
+    """What one point has seen so far."""
+
+    def __init__(self) -> None:
+        self.forward: dict[str, None] = {}
+        self.reply: dict[str, None] = {}
+        self.neighbours = dict.fromkeys(record.Neighbours.model_fields, 0)
+        self.macs: dict[path.Direction, str] = {}
+        self.keys: set[int] = set()
+
+
+class Watch:
+    """Captures at every point of this host, until stopped; what they see can be asked for at any time."""
+
+    def __init__(self, plan: path.Plan, own_nonce: str, far_addresses: Iterable[str]) -> None:
+        self._plan = plan
+        self._own = own_nonce
+        self._far = frozenset(address for address in far_addresses if address)
+        self._changed = threading.Condition()
+        self._sights: dict[path.Point, _Sight] = {}
+        self._captures: list[tuple[path.Point | None, capture.Capture]] = []
+        self._failed: dict[path.Point, list[str]] = {}
+        self._heard: dict[str, set[str]] = {}
+        self._order: list[str] = []
+        self._from: set[str] = set()
+
+    def add(self, point: path.Point | None, device: str, expression: str) -> None:
+        """Begin to watch a device: for an observation point, or, with None, only for the other unit."""
+        if point is not None:
+            self._sights.setdefault(point, _Sight())
+
+        def sink(seen: packet.Packet) -> None:
+            with self._changed:
+                self._see(point, seen)
+                self._changed.notify_all()
+
+        self._captures.append((point, capture.Capture(device, expression, sink)))
+
+    def fail(self, point: path.Point, why: str) -> None:
+        """Note why a point cannot be watched at all."""
+        self._failed.setdefault(point, []).append(why)
+
+    def wait_ready(self) -> None:
+        """Wait until every capture listens, or has said why it does not."""
+        for _, one in self._captures:
+            one.wait_ready()
+
+    def stop(self) -> None:
+        """End all captures."""
+        capture.stop_all([one for _, one in self._captures])
+
+    def wait_for(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Wait until `condition` holds, looking again at each packet; return whether it does."""
+        with self._changed:
+            return self._changed.wait_for(condition, max(0.0, timeout))
+
+    def heard(self, purpose: probe.Purpose) -> str:
+        """Return the first attempt of the other unit that was heard with that purpose, or nothing."""
+        return next((nonce for nonce in self._order if purpose in self._heard[nonce]), "")
+
+    def rendezvous(self, first: str) -> record.Rendezvous:
+        """Return what is known of the other unit."""
+        return record.Rendezvous(
+            nonce=self._own,
+            heard=tuple(self._order[:20]),
+            heard_first=first,
+            heard_done=self.heard("done"),
+            by=tuple(sorted(self._from)),
+        )
+
+    def seen(self, point: path.Point, direction: path.Direction) -> int:
+        """Return how many of the probe's packets a point has seen."""
+        sight = self._sights.get(point)
+        return len(sight.forward if direction == "forward" else sight.reply) if sight else 0
+
+    def observations(self) -> tuple[record.Observation, ...]:
+        """Return what was seen, point by point."""
+        return tuple(self._observation(point) for point in path.POINTS if point in {*self._sights, *self._failed})
+
+    def _observation(self, point: path.Point) -> record.Observation:
+        captures = [one for where, one in self._captures if where == point]
+        errors = [
+            *self._failed.get(point, ()),
+            *(f"{one.device}: {one.error}" for one in captures if one.error),
+        ]
+        working = [one for one in captures if not one.error]
+        sight = self._sights.get(point, _Sight())
+        return record.Observation(
+            point=point,
+            device=", ".join(one.device for one in captures),
+            forward=tuple(sight.forward),
+            reply=tuple(sight.reply),
+            neighbours=record.Neighbours(**sight.neighbours),
+            forward_mac=sight.macs.get("forward", ""),
+            reply_mac=sight.macs.get("reply", ""),
+            tunnel_keys=tuple(sorted(sight.keys)),
+            error="; ".join(errors) if not working else "",
+        )
+
+    def _see(self, point: path.Point | None, seen: packet.Packet) -> None:
+        if seen.tunnel is None and seen.source in self._far:
+            self._hear(seen)
+        if point is None or (point.endswith("underlay") and seen.tunnel is None):
+            return
+        sight = self._sights[point]
+        if seen.kind in ("solicitation", "advertisement"):
+            self._see_neighbour(sight, seen)
+        elif (found := identify(self._plan, seen)) is not None:
+            direction, identity = found
+            packets = sight.forward if direction == "forward" else sight.reply
+            if len(packets) < _KEPT:
+                packets[identity] = None
+            sight.macs.setdefault(direction, seen.source_mac)
+            if seen.tunnel is not None and seen.tunnel.key is not None:
+                sight.keys.add(seen.tunnel.key)
+
+    def _hear(self, seen: packet.Packet) -> None:
+        """Take note of the other unit's own pings: it marks them with the run and its attempt."""
+        marked = probe.read_mark(self._plan, seen.payload) if seen.kind == "echo-request" else None
+        if marked is None or marked[0] == "probe" or marked[1] == self._own:
+            return
+        purpose, nonce = marked
+        if nonce not in self._heard:
+            self._heard[nonce] = set()
+            self._order.append(nonce)
+        self._heard[nonce].add(purpose)
+        self._from.add(seen.source)
+
+    def _see_neighbour(self, sight: _Sight, seen: packet.Packet) -> None:
+        """Count who asked for whom; for both kinds, `destination` is the address that it is about."""
+        source, destination = self._plan.source, self._plan.destination
+        if seen.destination == destination.address:
+            sight.neighbours["solicited" if seen.kind == "solicitation" else "advertised"] += 1
+            direction: path.Direction = "forward" if seen.kind == "solicitation" else "reply"
+        elif seen.destination == source.address:
+            sight.neighbours["solicited_back" if seen.kind == "solicitation" else "advertised_back"] += 1
+            direction = "reply" if seen.kind == "solicitation" else "forward"
+        else:
+            return
+        sight.macs.setdefault(direction, seen.source_mac)
+
+
+def identify(plan: path.Plan, seen: packet.Packet) -> tuple[path.Direction, str] | None:
+    """Say which packet of the probe this is, and in which direction it goes; None for traffic of others."""
+    ends = (plan.source.address, plan.destination.address)
+    if (seen.source, seen.destination) not in (ends, ends[::-1]):
+        return None
+    direction: path.Direction = "forward" if seen.source == ends[0] else "reply"
+    if seen.kind in ("echo-request", "echo-reply"):
+        marked = probe.read_mark(plan, seen.payload)
+        is_ours = plan.protocol == "icmp" and marked is not None and marked[0] == "probe"
+        wanted = "echo-request" if direction == "forward" else "echo-reply"
+        if not is_ours or marked is None or seen.kind != wanted:
+            return None
+        return direction, f"{marked[1]}/{seen.identity.partition('/')[2]}"
+    if seen.kind == "unreachable":
+        return _refusal(plan, direction, seen)
+    return _flow_identity(plan, direction, seen)
+
+
+def _flow_identity(
+    plan: path.Plan, direction: path.Direction, seen: packet.Packet
+) -> tuple[path.Direction, str] | None:
+    near, _, far = seen.identity.partition(">")
+    if direction == "reply":
+        near, far = far, near
+    if seen.kind != plan.protocol or far != str(plan.port):
+        return None
+    if plan.protocol == "tcp":
+        opening = seen.tcp_flags & (_SYN | _ACK) == _SYN
+        answer = bool(seen.tcp_flags & _RST) or seen.tcp_flags & (_SYN | _ACK) == _SYN | _ACK
+        return (direction, near) if (opening if direction == "forward" else answer) else None
+    if direction == "forward" and probe.read_mark(plan, seen.payload) is None:
+        return None
+    return direction, near
+
+
+def _refusal(plan: path.Plan, direction: path.Direction, seen: packet.Packet) -> tuple[path.Direction, str] | None:
+    """Read the quoted packet of an ICMP error (RFC 792, RFC 4443): its IP header and its ports."""
+    if direction == "forward" or plan.protocol == "icmp" or len(seen.payload) < 24:
+        return None
+    header = 40 if plan.ip_version == 6 else (seen.payload[0] & 0x0F) * 4
+    near = int.from_bytes(seen.payload[header : header + 2], "big")
+    far = int.from_bytes(seen.payload[header + 2 : header + 4], "big")
+    return (direction, str(near)) if far == plan.port else None
+
+
+class Beacon:
+    """Marked pings that tell the other unit, over each address it has, that this one watches."""
+
+    def __init__(self, plan: path.Plan, nonce: str, addresses: Iterable[str], seconds: float) -> None:
+        self._plan = plan
+        self._nonce = nonce
+        self._addresses = tuple(sorted({address for address in addresses if address}))
+        count = int(seconds / 0.2)
+        self._pings = [self._ping(address, "watching", count, 0.2) for address in self._addresses]
+
+    def _ping(self, address: str, purpose: probe.Purpose, count: int, interval: float) -> process.Running:
+        version = ipaddress.ip_address(address).version
+        options = ["-n", "-q", "-c", str(count), "-i", f"{interval:g}", "-W", "0.2", "-s", "40"]
+        return process.Running(
+            ["ping", f"-{version}", *options, "-p", probe.mark(self._plan, purpose, self._nonce), address]
+        )
+
+    def done(self) -> None:
+        """Say three times that this unit has finished, and fall silent."""
+        self.stop()
+        self._pings = [self._ping(address, "done", 3, 0.02) for address in self._addresses]
+        deadline = time.monotonic() + 0.4
+        for ping in self._pings:
+            ping.finish(max(0.05, deadline - time.monotonic()))
+        self._pings = []
+
+    def stop(self) -> None:
+        """Fall silent."""
+        for ping in self._pings:
+            ping.stop(0.3)

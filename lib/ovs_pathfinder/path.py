@@ -1,0 +1,187 @@
+"""The nouns: a plan, the two ports it joins, the network between them, and the hops on the way."""
+
+import datetime
+import hashlib
+import ipaddress
+from typing import Annotated, Literal
+
+import pydantic
+
+PLAN_VERSION = 1
+
+Protocol = Literal["icmp", "tcp", "udp"]
+Direction = Literal["forward", "reply"]
+Role = Literal["source", "destination"]
+
+Hop = Literal[
+    "source-port",
+    "source-br-int",
+    "source-br-tun",
+    "source-underlay",
+    "underlay",
+    "destination-underlay",
+    "destination-br-tun",
+    "destination-br-int",
+    "destination-port",
+    "guest",
+]
+"""A place where packets can stop; "source" is the plan's source in both directions."""
+
+Point = Literal["source-port", "source-underlay", "destination-underlay", "destination-port"]
+"""A hop at which packets are watched."""
+
+POINTS: tuple[Point, ...] = ("source-port", "source-underlay", "destination-underlay", "destination-port")
+"""The observation points, in the order of the forward direction."""
+
+
+def _mac(value: str) -> str:
+    """Return a MAC address in the form that Neutron and Open vSwitch print: lower case, colons."""
+    digits = value.lower().replace("-", ":")
+    parts = digits.split(":")
+    if len(parts) != 6 or not all(len(part) == 2 and set(part) <= set("0123456789abcdef") for part in parts):
+        raise ValueError(f"{value!r} is not a MAC address")
+    return digits
+
+
+def _address(value: str) -> str:
+    """Return an IP address in its canonical form."""
+    return str(ipaddress.ip_address(value))
+
+
+Mac = Annotated[str, pydantic.AfterValidator(_mac)]
+Address = Annotated[str, pydantic.AfterValidator(_address)]
+RunId = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9]{8}t[0-9]{6}-[0-9a-f]{6}$")]
+
+
+class Model(pydantic.BaseModel):
+    """Base of everything that travels between units: immutable, and strict about unknown fields."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+class SecurityGroup(Model):
+    """A Neutron security group of a port, as far as a sentence needs it."""
+
+    id: str
+    name: str
+
+
+class AddressPair(Model):
+    """One of a port's allowed address pairs; `address` may be a CIDR."""
+
+    mac: Mac
+    address: str
+
+
+class Port(Model):
+    """A Neutron port, as the API describes it."""
+
+    id: str
+    name: str
+    mac: Mac
+    addresses: tuple[Address, ...]
+    device_owner: str = ""
+    device_id: str = ""
+    host: str = ""
+    """`binding:host_id`: the host's name as Neutron knows it; empty for a port that is not bound."""
+    vif_type: str = ""
+    status: str = ""
+    admin_state_up: bool = True
+    port_security_enabled: bool = True
+    security_groups: tuple[SecurityGroup, ...] = ()
+    allowed_address_pairs: tuple[AddressPair, ...] = ()
+
+    @property
+    def tap(self) -> str:
+        """The device name that Nova and Neutron derive from the port's id (NIC_NAME_LEN is 14)."""
+        return f"tap{self.id}"[:14]
+
+
+class Network(Model):
+    """The network that both ports are on."""
+
+    id: str
+    name: str
+    type: Literal["gre", "vxlan", "geneve"]
+    segmentation_id: int
+    mtu: int = 0
+    """Bytes of an IP packet; 0 where Neutron does not say."""
+
+
+class Unit(Model):
+    """What a unit of ovs-pathfinder tells of itself to the others, so that hosts can be mapped to units."""
+
+    name: str
+    """The unit of ovs-pathfinder, such as `ovs-pathfinder/0`."""
+    principal: str
+    """The unit it is subordinate to, such as `octavia/2`."""
+    hostnames: tuple[str, ...]
+    """The host's names, the one that Open vSwitch was told first."""
+    tunnel_address: str = ""
+    management_address: str = ""
+    ovs_version: str = ""
+
+
+class Endpoint(Model):
+    """One end of a path: a port, the address that is probed, and the host and unit it lives on."""
+
+    port: Port
+    address: Address
+    label: str
+    """What the operator named, in words: `octavia/2`, `amphora e64930ad-…`."""
+    unit: str = ""
+    """The unit of ovs-pathfinder on the port's host; empty where there is none."""
+    principal: str = ""
+    """The principal's unit there, such as `nova-compute/0`."""
+    tunnel_address: str = ""
+    """The address of the host's tunnel end; empty where the cloud does not say."""
+    management_address: str = ""
+    """The unit's address on the network that Juju uses; empty where unknown."""
+    agent_alive: bool | None = None
+    """Whether the host's Open vSwitch agent reports to Neutron; None where the API did not say."""
+
+
+class Plan(Model):
+    """The path to be tested, as the cloud describes it, and how it is to be tested."""
+
+    version: Literal[1] = PLAN_VERSION
+    run: RunId
+    created: str
+    """UTC, ISO 8601, by the coordinator's clock."""
+    source: Endpoint
+    destination: Endpoint
+    network: Network
+    protocol: Protocol = "icmp"
+    port: int | None = None
+    """Destination port of TCP and UDP."""
+    warnings: tuple[str, ...] = ()
+    """Whole sentences on what the cloud could not tell or what looks odd."""
+
+    @property
+    def same_host(self) -> bool:
+        """Whether both ports live on one host, so that the path has no tunnel."""
+        return self.source.port.host == self.destination.port.host
+
+    @property
+    def ip_version(self) -> Literal[4, 6]:
+        """The version of the addresses that are probed."""
+        return 6 if ":" in self.destination.address else 4
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The observation points of this path, in the order of the forward direction."""
+        return ("source-port", "destination-port") if self.same_host else POINTS
+
+    @property
+    def token(self) -> str:
+        """Eight bytes in hex that the probe's packets carry, so that they are told from all others."""
+        return hashlib.sha256(self.run.encode()).hexdigest()[:16]
+
+    def endpoint(self, role: Role) -> Endpoint:
+        """Return the end that plays `role`."""
+        return self.source if role == "source" else self.destination
+
+
+def new_run(now: datetime.datetime, salt: bytes) -> str:
+    """Name a run: the UTC time of its plan and six hex digits of `salt`, sortable and safe anywhere."""
+    return f"{now.astimezone(datetime.timezone.utc):%Y%m%dt%H%M%S}-{hashlib.sha256(salt).hexdigest()[:6]}"

@@ -1,0 +1,1 @@
+"""The local Open vSwitch: one module for each of its tools, parsers apart from what runs them."""

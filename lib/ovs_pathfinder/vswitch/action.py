@@ -1,0 +1,91 @@
+"""Datapath actions: where a packet goes in the end (ovs-dpctl(8), `odp-util.c`)."""
+
+import re
+from collections.abc import Iterator
+
+from .. import path
+
+_TUNNEL_SET = re.compile(r"^set\(tunnel\((?P<fields>.*)\)\)$", re.DOTALL)
+_PUSH = re.compile(r"^tnl_push\((?P<fields>.*)\)$", re.DOTALL)
+_NESTED = re.compile(r"^(?:clone|sample|check_pkt_len|trunc|dec_ttl)\((?P<inner>.*)\)$", re.DOTALL)
+_PORT = re.compile(r"^[A-Za-z0-9_.:@-]+$")
+_NOT_PORTS = {"drop", "pop_vlan", "pop_eth", "pop_nsh", "ct_clear", "pop_mpls", "<empty>"}
+
+
+class Output(path.Model):
+    """One place that a packet leaves through."""
+
+    port: str
+    """The datapath port, by number or name as printed; empty for a tunnel header without an output behind it."""
+    remote: str = ""
+    """The tunnel's other end; empty for a device."""
+    key: int | None = None
+    """The tunnel's key, where it has one."""
+
+    def __str__(self) -> str:
+        if not self.remote:
+            return f"datapath port {self.port}"
+        return f"the tunnel to {self.remote}" + (f" with key {self.key:#x}" if self.key is not None else "")
+
+
+def split(text: str) -> list[str]:
+    """Part a list of actions at its outermost commas."""
+    parts: list[str] = []
+    depth = 0
+    start = 0
+    for position, character in enumerate(text):
+        if character in "({":
+            depth += 1
+        elif character in ")}":
+            depth -= 1
+        elif character == "," and depth == 0:
+            parts.append(text[start:position].strip())
+            start = position + 1
+    parts.append(text[start:].strip())
+    return [part for part in parts if part]
+
+
+def outputs(text: str) -> list[Output]:
+    """Return where these datapath actions send the packet, tunnels of both datapaths told from devices.
+
+    The kernel's datapath prints `set(tunnel(tun_id=0x2f1,dst=172.20.0.209,…)),2`; the one in userspace prints
+    `tnl_push(tnl_port(6),header(…),out_port(2)),1`, where 1 is the device that carries the tunnel's packet.
+    """
+    return list(_outputs(text))
+
+
+def _outputs(text: str) -> Iterator[Output]:
+    remote, key, pushed = "", None, False
+    for part in split(text):
+        if (tunnel := _TUNNEL_SET.match(part)) is not None:
+            remote, key = _field(tunnel["fields"], "dst", "ipv6_dst"), _key(tunnel["fields"])
+        elif (push := _PUSH.match(part)) is not None:
+            if pushed:
+                yield Output(port="", remote=remote, key=key)
+            remote, key, pushed = _outer_destination(push["fields"]), _key(push["fields"]), True
+        elif (nested := _NESTED.match(part)) is not None:
+            yield from _outputs(nested["inner"])
+        elif part not in _NOT_PORTS and _PORT.match(part):
+            yield Output(port=part, remote=remote, key=key)
+            if pushed:  # the header is on this packet alone
+                remote, key, pushed = "", None, False
+    if pushed:
+        yield Output(port="", remote=remote, key=key)
+
+
+def _field(fields: str, *names: str) -> str:
+    for part in split(fields):
+        name, _, value = part.partition("=")
+        if name in names:
+            return value
+    return ""
+
+
+def _outer_destination(fields: str) -> str:
+    found = re.search(r"ipv[46]\((?P<header>[^()]*)\)", fields)
+    return _field(found["header"], "dst") if found else ""
+
+
+def _key(fields: str) -> int | None:
+    found = re.search(r"(?:tun_id|key|vni)=(0x[0-9a-fA-F]+|\d+)", fields)
+    return int(found[1], 0) if found else None

@@ -1,0 +1,151 @@
+"""What ovsdb-server knows: bridges, ports, interfaces (ovs-vsctl(8), ovs-vswitchd.conf.db(5))."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from .. import errors, path, process
+
+_COLUMNS = {
+    "Open_vSwitch": "ovs_version,external_ids",
+    "Bridge": "name,ports,datapath_type,fail_mode,mirrors",
+    "Port": "_uuid,name,interfaces,tag",
+    "Interface": "_uuid,name,type,ofport,options,external_ids,mac_in_use,link_state,admin_state,error,mtu",
+}
+
+
+class Interface(path.Model):
+    """One device of a bridge."""
+
+    name: str
+    bridge: str
+    type: str = ""
+    """Empty for a system device; `internal`, `patch`, `gre`, `vxlan`, `geneve` and so on."""
+    ofport: int | None = None
+    """The OpenFlow port number; -1 where the switch could not open the device."""
+    tag: int | None = None
+    """Neutron's local VLAN; 4095 is its dead VLAN."""
+    options: Mapping[str, str] = {}
+    external_ids: Mapping[str, str] = {}
+    mac: str = ""
+    link_state: str = ""
+    error: str = ""
+
+
+class Switch(path.Model):
+    """The local Open vSwitch, as its database describes it."""
+
+    version: str = ""
+    hostname: str = ""
+    """What Open vSwitch was told of the host's name (`external_ids:hostname`)."""
+    datapath_type: str = "system"
+    """Of br-int: `system` is the kernel's datapath, `netdev` the one in userspace."""
+    bridges: tuple[str, ...] = ()
+    interfaces: tuple[Interface, ...] = ()
+
+    def interface(self, name: str) -> Interface | None:
+        """Return the interface of that name, if there is one."""
+        return next((one for one in self.interfaces if one.name == name), None)
+
+    def port_of(self, port_id: str) -> Interface | None:
+        """Return the interface that carries a Neutron port (`external_ids:iface-id`)."""
+        found = [one for one in self.interfaces if one.external_ids.get("iface-id") == port_id]
+        return found[0] if found else None
+
+    def tunnels(self, type_: str) -> tuple[Interface, ...]:
+        """Return the tunnel interfaces of one type."""
+        return tuple(one for one in self.interfaces if one.type == type_ and "remote_ip" in one.options)
+
+    def tunnel_to(self, type_: str, remote: str) -> Interface | None:
+        """Return the tunnel interface whose other end is `remote`."""
+        return next((one for one in self.tunnels(type_) if one.options["remote_ip"] == remote), None)
+
+    @property
+    def tunnel_address(self) -> str:
+        """The local end that the tunnels name, empty where there is no tunnel."""
+        locals_ = [one.options.get("local_ip", "") for one in self.interfaces if "remote_ip" in one.options]
+        return next((address for address in locals_ if address), "")
+
+    def system_devices(self, bridge: str) -> tuple[str, ...]:
+        """Return the names of the bridge's devices that are neither internal, patch nor tunnel."""
+        return tuple(one.name for one in self.interfaces if one.bridge == bridge and one.type in ("", "system"))
+
+
+def read() -> Switch:
+    """Ask ovsdb-server for all of it, in one transaction.
+
+    Raises:
+        PathfinderError: Open vSwitch is not installed, or ovsdb-server does not answer.
+    """
+    command = ["ovs-vsctl", "--timeout=5", "--format=json", "--no-wait"]
+    for table, columns in _COLUMNS.items():
+        command += ["--", f"--columns={columns}", "list", table]
+    try:
+        return parse(process.run(command, timeout=8))
+    except process.ProcessError as error:
+        raise errors.PathfinderError(
+            "ovsdb-server does not answer on this host, so nothing can be said about its switch "
+            f"(is openvswitch-switch running?): {' '.join(error.stderr.split())[:200]}"
+        ) from error
+
+
+def parse(text: str) -> Switch:
+    """Read the JSON documents of `ovs-vsctl --format=json … list`, one for each table of `_COLUMNS`."""
+    documents = [json.loads(line) for line in text.splitlines() if line.strip()]
+    switch, bridges, ports, interfaces = (_rows(document) for document in documents)
+    about: Mapping[str, Any] = switch[0] if switch else {}
+    port_of = {uuid: port for port in ports for uuid in _set(port["interfaces"])}
+    bridge_of = {uuid: bridge["name"] for bridge in bridges for uuid in _set(bridge["ports"])}
+    datapath = {bridge["name"]: bridge["datapath_type"] for bridge in bridges}
+    return Switch(
+        version=_one(about.get("ovs_version"), ""),
+        hostname=about.get("external_ids", {}).get("hostname", ""),
+        datapath_type=datapath.get("br-int", "") or "system",
+        bridges=tuple(sorted(datapath)),
+        interfaces=tuple(
+            _interface(row, port_of.get(row["_uuid"], {}), bridge_of)
+            for row in sorted(interfaces, key=lambda row: str(row["name"]))
+        ),
+    )
+
+
+def _interface(row: Mapping[str, Any], port: Mapping[str, Any], bridge_of: Mapping[str, str]) -> Interface:
+    return Interface(
+        name=row["name"],
+        bridge=bridge_of.get(port.get("_uuid", ""), ""),
+        type=row["type"],
+        ofport=_one(row["ofport"], None),
+        tag=_one(port.get("tag", ()), None),
+        options=row["options"],
+        external_ids=row["external_ids"],
+        mac=_one(row["mac_in_use"], ""),
+        link_state=_one(row["link_state"], ""),
+        error=_one(row["error"], ""),
+    )
+
+
+def _rows(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    headings: Sequence[str] = document["headings"]
+    return [dict(zip(headings, (_value(cell) for cell in row), strict=True)) for row in document["data"]]
+
+
+def _value(cell: Any) -> Any:
+    """Turn a value of the OVSDB wire format (RFC 7047, 5.1) into a plain one: sets to tuples, maps to dicts."""
+    if not isinstance(cell, list):
+        return cell
+    kind, content = cast("tuple[str, Any]", cell)
+    if kind == "map":
+        return {str(key): str(_value(value)) for key, value in content}
+    if kind == "set":
+        return tuple(_value(item) for item in content)
+    return content  # a uuid
+
+
+def _set(value: Any) -> tuple[Any, ...]:
+    return cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,)
+
+
+def _one(value: Any, default: Any) -> Any:
+    """Return the one value of an optional column, which OVSDB gives as a set of none or one."""
+    values = _set(value)
+    return values[0] if values and value is not None else default

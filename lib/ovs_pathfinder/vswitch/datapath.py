@@ -1,0 +1,90 @@
+"""The datapath: its ports, and the megaflows that really forward packets (`dpif/show`, `dpctl/dump-flows`)."""
+
+import re
+
+from .. import path, process
+
+_PORT = re.compile(r"^\s+(?P<name>\S+) (?P<ofport>\d+)/(?P<port>\d+|none): \((?P<type>[^:)]+)")
+_FLOW = re.compile(
+    r"^(?:ufid:(?P<ufid>[0-9a-f-]+), )?(?P<key>.*?), packets:(?P<packets>\d+), bytes:(?P<bytes>\d+), "
+    r"used:(?P<used>[^,]+)(?:, flags:[^,]*)?(?:, (?:offloaded:[^,]*|dp:(?P<dp>[^,]+)))*, actions:(?P<actions>.*?)"
+    r"(?:, dp-extra-info:.*)?$"
+)
+
+
+class Megaflow(path.Model):
+    """One flow of the datapath's cache, with the actions it was given."""
+
+    key: str
+    packets: int
+    used: str
+    """Seconds since it was last used, as printed (`0.533s`, `never`)."""
+    actions: str
+    raw: str
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since it was last used; None where it never was."""
+        found = re.match(r"^([0-9.]+)s$", self.used)
+        return float(found[1]) if found else None
+
+
+class Megaflows(path.Model):
+    """What the datapath's cache holds for one kind of packet."""
+
+    flows: tuple[Megaflow, ...] = ()
+    unknown: tuple[str, ...] = ()
+    """Lines that were not understood."""
+
+
+def ports(text: str) -> dict[str, str]:
+    """Read `dpif/show`: the datapath's port number of each device; tunnels of one type share theirs."""
+    found = (_PORT.match(line) for line in text.splitlines())
+    return {one["name"]: one["port"] for one in found if one is not None}
+
+
+def read_ports() -> dict[str, str]:
+    """Ask vswitchd for the datapath's port numbers.
+
+    Raises:
+        ProcessError: vswitchd does not answer.
+    """
+    return ports(process.run(["ovs-appctl", "dpif/show"]))
+
+
+def parse(text: str) -> Megaflows:
+    """Read `dpctl/dump-flows -m`."""
+    flows: list[Megaflow] = []
+    unknown: list[str] = []
+    for line in text.splitlines():
+        if not line.strip() or line.startswith("flow-dump from"):
+            continue
+        found = _FLOW.match(line.strip())
+        if found is None:
+            unknown.append(line.strip())
+            continue
+        flows.append(
+            Megaflow(
+                key=found["key"],
+                packets=int(found["packets"]),
+                used=found["used"],
+                actions=found["actions"],
+                raw=line.strip(),
+            )
+        )
+    return Megaflows(flows=tuple(flows), unknown=tuple(unknown))
+
+
+def dump(match: str) -> Megaflows:
+    """Return the megaflows that packets of `match` (`icmp6,ipv6_src=…`) could use.
+
+    Raises:
+        ProcessError: vswitchd does not answer.
+    """
+    return parse(process.run(["ovs-appctl", "dpctl/dump-flows", "-m", f"filter={match}"], timeout=10))
+
+
+def synchronise() -> None:
+    """Wait until the OpenFlow counters hold what the datapath has counted; twice, as one pass may be under way."""
+    for _ in range(2):
+        process.run(["ovs-appctl", "revalidator/wait"], timeout=10)

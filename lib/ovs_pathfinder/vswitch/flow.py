@@ -1,0 +1,92 @@
+"""OpenFlow flows as `ovs-ofctl dump-flows` prints them (ovs-ofctl(8), ovs-fields(7))."""
+
+import re
+
+from .. import path, process
+
+_HEAD_FIELDS = {
+    "cookie",
+    "duration",
+    "table",
+    "n_packets",
+    "n_bytes",
+    "idle_timeout",
+    "hard_timeout",
+    "idle_age",
+    "hard_age",
+    "importance",
+}
+
+
+class Flow(path.Model):
+    """One flow of a table."""
+
+    table: int
+    priority: int = 32768
+    cookie: str = "0x0"
+    match: str = ""
+    """What it matches, as printed, without the priority."""
+    actions: str = ""
+    packets: int = 0
+    bytes: int = 0
+    raw: str = ""
+    """The line it was read from."""
+
+
+def parse(line: str) -> Flow | None:
+    """Read one line of `dump-flows`; None for what is no flow (a reply's heading, an empty line)."""
+    matched, separator, actions = line.strip().partition("actions=")
+    if not separator or ("table=" not in matched and "priority=" not in matched and "cookie=" not in matched):
+        return None
+    head: dict[str, str] = {}
+    match: list[str] = []
+    priority = 32768
+    for field in re.split(r",\s*|\s+", matched.strip().rstrip(",")):
+        name, _, value = field.partition("=")
+        if name in _HEAD_FIELDS:
+            head[name] = value
+        elif name == "priority":
+            priority = int(value)
+        elif field and field not in ("reset_counts", "send_flow_rem", "check_overlap", "no_packet_counts"):
+            match.append(field)
+    return Flow(
+        table=int(head.get("table", "0")),
+        priority=priority,
+        cookie=head.get("cookie", "0x0"),
+        match=",".join(match),
+        actions=actions,
+        packets=int(head.get("n_packets", "0")),
+        bytes=int(head.get("n_bytes", "0")),
+        raw=line.strip(),
+    )
+
+
+def dump(bridge: str, match: str = "") -> list[Flow]:
+    """Return the flows of a bridge that are as narrow as `match` or narrower (`table=71,in_port=2`).
+
+    Raises:
+        ProcessError: The bridge does not exist or does not answer.
+    """
+    command = ["ovs-ofctl", "--no-names", "dump-flows", bridge, *([match] if match else [])]
+    parsed = (parse(line) for line in process.run(command, timeout=10).splitlines())
+    return [flow for flow in parsed if flow is not None]
+
+
+def find(bridge: str, table: int, priority: int, match: str) -> Flow | None:
+    """Return the one flow of that table, priority and match, as a trace names it; None where it is gone.
+
+    The switch is asked for flows at least as narrow, so the answer stays small in a table of any size.
+    """
+    fields = match.split(",") if match else []
+    if "icmp6" in fields:  # ovs-ofctl prints icmp_type for ICMPv6, and refuses to read it
+        renamed = [
+            field.replace("icmp_type=", "icmpv6_type=").replace("icmp_code=", "icmpv6_code=") for field in fields
+        ]
+    else:
+        renamed = fields
+    flows = dump(bridge, ",".join([f"table={table}", *renamed]))
+    wanted = frozenset(fields)
+    return next(
+        (one for one in flows if one.priority == priority and frozenset(one.match.split(",")) - {""} == wanted),
+        None,
+    )

@@ -1,0 +1,140 @@
+"""`ovs-appctl ofproto/trace`: what the switch would do with a packet (ovs-vswitchd(8)).
+
+Its output is made for people. The grammar, as of Open vSwitch 2.12 to 3.5: sections parted by lines of 79 `=` (a
+packet that conntrack recirculates opens a new one), each with `Flow:`, then for each bridge the flows that the packet
+met, then `Final flow:`, `Megaflow:`, `Datapath actions:`, and `Translation failed (…)` where translation was given up.
+"""
+
+import re
+from collections.abc import Sequence
+
+from .. import path, process
+from . import action
+
+_RULER = "=" * 20
+_STEP = re.compile(r"^\s*(?P<table>\d{1,3})\. (?P<rest>\S.*)$")
+_BRIDGE = re.compile(r'^\s*bridge\("(?P<name>[^"]+)"\)')
+_FLOW = re.compile(r"^(?:(?P<match>.*), )?priority (?P<priority>\d+)(?:, cookie (?P<cookie>0x[0-9a-f]+))?$")
+_KNOWN = ("Final flow:", "Megaflow:", "Flow:", "recirc(", "thaw", "Resuming", "This flow is handled")
+NO_MATCH = "No match."
+
+
+class Step(path.Model):
+    """One flow that the packet met, or the table in which it met none."""
+
+    bridge: str
+    """As headed; after a recirculation that is the entry bridge, whatever bridge the table is of."""
+    table: int
+    priority: int | None = None
+    """None where the table had no match."""
+    match: str = ""
+    cookie: str = "0x0"
+    actions: tuple[str, ...] = ()
+    """The lines below it, without their indentation, the details (`-> …`, `>> …`) included."""
+    recirculated: bool = False
+    """Whether it comes right after a recirculation, so that `bridge` may not be where the table is."""
+
+
+class Trace(path.Model):
+    """What was understood of a trace."""
+
+    steps: tuple[Step, ...] = ()
+    datapath_actions: tuple[str, ...] = ()
+    """Of each section, in order."""
+    failure: str = ""
+    """Why translation was given up, where it was."""
+    warnings: tuple[str, ...] = ()
+    """The trace's own `>>` remarks, without those that merely say that side effects were suppressed."""
+    unknown: tuple[str, ...] = ()
+    """Lines outside the grammar."""
+    text: str = ""
+
+    @property
+    def outputs(self) -> tuple[action.Output, ...]:
+        """Where the packet leaves, over all sections."""
+        return tuple(out for actions in self.datapath_actions for out in action.outputs(actions))
+
+
+def run(bridge: str, flow: str, ct_next: Sequence[str] = (), timeout: float = 5.0) -> Trace:
+    """Trace a flow that enters a bridge; `ct_next` gives the conntrack state of each recirculation.
+
+    A flow has no side effects (a *packet* would commit conntrack entries and learn addresses).
+
+    Raises:
+        ProcessError: vswitchd does not answer, or does not accept the flow.
+    """
+    options = [word for state in ct_next for word in ("--ct-next", state)]
+    return parse(process.run(["ovs-appctl", "ofproto/trace", *options, bridge, flow], timeout=timeout))
+
+
+def parse(text: str) -> Trace:
+    """Read a trace's output."""
+    reader = _Reader()
+    for line in text.splitlines():
+        reader.line(line)
+    return Trace(
+        steps=tuple(reader.steps),
+        datapath_actions=tuple(reader.actions),
+        failure=reader.failure,
+        warnings=tuple(reader.warnings),
+        unknown=tuple(reader.unknown),
+        text=text,
+    )
+
+
+class _Reader:
+    """Where the reading of a trace stands."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.actions: list[str] = []
+        self.warnings: list[str] = []
+        self.unknown: list[str] = []
+        self.failure = ""
+        self._bridge = ""
+        self._resumed = False
+
+    def line(self, line: str) -> None:
+        text = line.strip()
+        if not text or set(text) == {"-"}:
+            return
+        if text.startswith(_RULER):
+            self._bridge = ""
+        elif (heading := _BRIDGE.match(line)) is not None:
+            # The first heading after a recirculation names the entry bridge; one after a flow is right again.
+            self._resumed = bool(self.actions) and not self._bridge
+            self._bridge = heading["name"]
+        elif text.startswith("Datapath actions:"):
+            self.actions.append(text.partition(": ")[2])
+        elif text.startswith("Translation failed"):
+            found = re.search(r"\((.*)\)", text)
+            self.failure = found[1] if found else text
+        elif text.startswith(_KNOWN):
+            return
+        elif (found := _STEP.match(line)) is not None:
+            self.steps.append(_step(self._bridge, found, recirculated=self._resumed))
+        elif self.steps and line.startswith(" "):
+            self._detail(text)
+        else:
+            self.unknown.append(text)
+
+    def _detail(self, text: str) -> None:
+        """Keep a line below a flow: what it does, or a remark on that."""
+        self.steps[-1] = self.steps[-1].model_copy(update={"actions": (*self.steps[-1].actions, text)})
+        if text.startswith(">>") and "suppress" not in text:
+            self.warnings.append(text.strip("> <"))
+
+
+def _step(bridge: str, found: re.Match[str], *, recirculated: bool) -> Step:
+    table = int(found["table"])
+    flow = _FLOW.match(found["rest"])
+    if flow is None:
+        return Step(bridge=bridge, table=table, recirculated=recirculated, actions=(found["rest"],))
+    return Step(
+        bridge=bridge,
+        table=table,
+        priority=int(flow["priority"]),
+        match=flow["match"] or "",
+        cookie=flow["cookie"] or "0x0",
+        recirculated=recirculated,
+    )

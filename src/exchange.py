@@ -1,0 +1,115 @@
+"""The peer relation: facts about units, plans out, evidence in."""
+
+import json
+import logging
+import socket
+
+import ops
+
+from ovs_pathfinder import errors, path
+from ovs_pathfinder.evidence import record
+
+RELATION = "paths"
+KEPT_PLANS = 20
+KEPT_EVIDENCE = 5
+"""Of each unit: so many runs can be under way or looked at again."""
+
+logger = logging.getLogger(__name__)
+
+
+class Exchange:
+    """What the units of ovs-pathfinder tell each other."""
+
+    def __init__(self, charm: ops.CharmBase) -> None:
+        self._charm = charm
+
+    @property
+    def _relation(self) -> ops.Relation:
+        relation = self._charm.model.get_relation(RELATION)
+        if relation is None:
+            raise errors.PathfinderError(
+                "the units of ovs-pathfinder are not connected yet; wait until `juju status` shows them settled"
+            )
+        return relation
+
+    def publish_unit(self) -> None:
+        """Tell the others which host this unit is on, so that Neutron's hosts can be mapped to units."""
+        relation = self._charm.model.get_relation(RELATION)
+        if relation is not None:
+            facts = json.dumps(self._describe_unit().model_dump(mode="json"), sort_keys=True)
+            relation.data[self._charm.unit]["unit"] = facts
+
+    def _describe_unit(self) -> path.Unit:
+        from ovs_pathfinder.vswitch import database
+
+        try:
+            switch = database.read()
+        except errors.PathfinderError as error:
+            logger.warning("Open vSwitch cannot be asked yet: %s", error)
+            switch = database.Switch()
+        names = dict.fromkeys((switch.hostname, socket.getfqdn(), socket.gethostname()))
+        binding = self._charm.model.get_binding(RELATION)
+        address = str(binding.network.ingress_address or "") if binding else ""
+        return path.Unit(
+            name=self._charm.unit.name,
+            principal=principal(),
+            hostnames=tuple(name for name in names if name),
+            tunnel_address=switch.tunnel_address,
+            management_address=address,
+            ovs_version=switch.version,
+        )
+
+    def units(self) -> list[path.Unit]:
+        """Return what every unit, this one included, has told of itself."""
+        relation = self._relation
+        told = [relation.data[unit].get("unit", "") for unit in (self._charm.unit, *relation.units)]
+        return [path.Unit.model_validate_json(text) for text in told if text]
+
+    def publish_plan(self, plan: path.Plan) -> None:
+        """Share a plan with all units; only the leader can. The oldest plans give way."""
+        data = self._relation.data[self._charm.app]
+        keys = sorted(key for key in data if key.startswith("plan-"))
+        for key in keys[: max(0, len(keys) - KEPT_PLANS + 1)]:
+            del data[key]
+        data[f"plan-{plan.run}"] = json.dumps(plan.model_dump(mode="json"))
+
+    def plan(self, run: str) -> path.Plan:
+        """Return the plan of a run.
+
+        Raises:
+            PathfinderError: There is none, or it was written by a newer version.
+        """
+        data = self._relation.data[self._charm.app]
+        text = data.get(f"plan-{run}", "")
+        if not text:
+            known = sorted(key.removeprefix("plan-") for key in data if key.startswith("plan-"))
+            hint = f"the latest is {known[-1]}" if known else "there is none yet"
+            raise errors.PathfinderError(f"run {run!r} is not known here; name one that plan-path made ({hint})")
+        version = json.loads(text).get("version")
+        if version != path.PLAN_VERSION:
+            raise errors.PathfinderError(
+                f"the plan of run {run} has format {version}, and this unit knows {path.PLAN_VERSION}; "
+                "refresh the charm on all units to one revision and plan again"
+            )
+        return path.Plan.model_validate_json(text)
+
+    def publish_evidence(self, found: record.Evidence) -> None:
+        """Leave this unit's evidence for the coordinator. The oldest gives way."""
+        data = self._relation.data[self._charm.unit]
+        keys = sorted(key for key in data if key.startswith("evidence-") and key != f"evidence-{found.run}")
+        for key in keys[: max(0, len(keys) - KEPT_EVIDENCE + 1)]:
+            del data[key]
+        data[f"evidence-{found.run}"] = record.to_json(found)
+
+    def evidence(self, plan: path.Plan) -> list[record.Evidence]:
+        """Return what has arrived for a run; inside an action, another unit's may be missing though it was written."""
+        relation = self._relation
+        wanted = {plan.source.unit, plan.destination.unit}
+        units = [unit for unit in (self._charm.unit, *relation.units) if unit.name in wanted]
+        texts = [relation.data[unit].get(f"evidence-{plan.run}", "") for unit in units]
+        return [record.from_data(json.loads(text)) for text in texts if text]
+
+
+def principal() -> str:
+    """Return the unit that this one is subordinate to, such as `octavia/2`."""
+    return ops.JujuContext.from_environ().principal_unit or ""

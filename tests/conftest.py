@@ -1,0 +1,41 @@
+"""Fixtures for tests that need a lab: two hosts with real switches in network namespaces."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.lab import hosts
+
+StartLab = Callable[..., hosts.Lab]
+
+
+@pytest.fixture(scope="session")
+def lab_support() -> None:
+    """Skip where no lab can run; fail instead in CI, where one must."""
+    reason = hosts.missing()
+    if reason and os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def start_lab(lab_support: None) -> Iterator[StartLab]:
+    """Start labs of any shape, each warm and healthy; they end with the test."""
+    with contextlib.ExitStack() as labs:
+
+        def start(**options: Any) -> hosts.Lab:
+            lab = labs.enter_context(hosts.Lab.start(**options))
+            lab.warm_up()
+            return lab
+
+        yield start
+
+
+@pytest.fixture
+def lab(start_lab: StartLab) -> hosts.Lab:
+    """Start a healthy lab: GRE, IPv6, l2population."""
+    return start_lab()

@@ -1,0 +1,55 @@
+"""Faults that can be injected into a running lab, a module each, with the truth to be found."""
+
+import dataclasses
+import importlib
+import pathlib
+from typing import TYPE_CHECKING, Literal, Protocol, cast
+
+from ovs_pathfinder import path
+
+if TYPE_CHECKING:
+    from .. import hosts
+
+
+@dataclasses.dataclass(frozen=True)
+class Truth:
+    """What is wrong in the lab, in the words of a diagnosis; "source" is the side of Octavia."""
+
+    verdict: Literal["ok", "broken", "degraded"]
+    code: str
+    hop: path.Hop | None = None
+    direction: path.Direction | None = None
+
+
+class Fault(Protocol):
+    """A module of this package."""
+
+    __doc__: str | None
+    TRUTH: Truth
+
+    def inject(self, lab: "hosts.Lab") -> None:
+        """Break a healthy, running lab; the lab's end repairs it."""
+        ...
+
+
+def names() -> list[str]:
+    """Return the names of all faults, `none` first."""
+    found = (each.stem.replace("_", "-") for each in pathlib.Path(__file__).parent.glob("[a-z]*.py"))
+    return sorted(found, key=lambda name: (name != "none", name))
+
+
+def load(name: str) -> Fault:
+    """Return a fault by its name.
+
+    Raises:
+        ValueError: there is none of that name.
+
+    """
+    if name not in names():
+        raise ValueError(f"no fault {name!r}; there are {', '.join(names())}")
+    return cast("Fault", importlib.import_module(f".{name.replace('-', '_')}", __name__))
+
+
+def summary(name: str) -> str:
+    """Return the first line of a fault's description."""
+    return (load(name).__doc__ or "").strip().splitlines()[0]

@@ -1,0 +1,11 @@
+"""The amphora's interface is down."""
+
+from .. import hosts
+from . import Truth
+
+TRUTH = Truth("broken", "guest-port-down", "guest", "forward")
+
+
+def inject(lab: hosts.Lab) -> None:
+    """Set it down from within, so that the tap loses its carrier."""
+    lab.guest.configure("link set eth0 down")

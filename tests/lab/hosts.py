@@ -1,0 +1,383 @@
+"""Two hosts of a cloud in network namespaces: real switches, a real tunnel, the flows of Neutron's agent."""
+
+import contextlib
+import hashlib
+import importlib.util
+import json
+import os
+import pathlib
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from types import TracebackType
+from typing import Any
+
+from . import agent, description, model, node, processes, switch, topology
+
+_ROOT = pathlib.Path("/tmp")  # noqa: S108 (a lab's directory has a random name and is made anew)
+_PREFIX = "opf-lab-"
+_PLACES = ("fabric", "ctl", "octavia", "compute", "guest", "guest2")
+_CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+_HEARTBEAT_SECONDS = "3"
+
+
+class Lab:
+    """A running lab; make one with `start` and leave it by `with` or `stop`."""
+
+    def __init__(self, shape: topology.Shape, name: str, directory: pathlib.Path):
+        self.shape = shape
+        self.name = name
+        self.directory = directory
+        self.description = description.build(shape)
+        self._group = processes.Group(directory / "processes")
+        self.fabric, self.control = self._node("fabric"), self._node("ctl")
+        self.hosts = {
+            site.key: node.Host(f"opf-{name}-{site.key}", directory / site.key, self._group, site)
+            for site in topology.SITES
+        }
+        self.guests = {each.key: self._node(each.key) for each in shape.interfaces[1:]}
+        self._cloud: subprocess.Popen[str] | None = None
+        self.cloud_url = ""
+        """The address of the cloud's stand-in; empty without one."""
+
+    @classmethod
+    def start(cls, *, cloud: bool = True, **options: Any) -> "Lab":
+        """Start a lab, after sweeping away those of dead owners.
+
+        Args:
+            cloud: start the cloud's stand-in too, where there is one.
+            options: the fields of `topology.Shape`: tunnel, ip, l2population, same_host, guests, heartbeats.
+
+        """
+        sweep()
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that SIGTERM, too, passes `__exit__`
+        name = secrets.token_hex(3)
+        lab = cls(topology.Shape(**options), name, _claim(name))
+        try:
+            lab._build(cloud=cloud)
+        except BaseException:
+            lab.stop()
+            raise
+        return lab
+
+    def __enter__(self) -> "Lab":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the lab's processes and remove its namespaces and files."""
+        self._group.stop()
+        _remove(self.name, self.directory)
+
+    @property
+    def source(self) -> node.Host:
+        """The host of the path's source."""
+        return self.hosts["octavia"]
+
+    @property
+    def destination(self) -> node.Host:
+        """The host of the path's destination."""
+        return self.hosts[self.shape.site(topology.GUEST).key]
+
+    @property
+    def guest(self) -> node.Node:
+        """The amphora at the path's end."""
+        return self.guests["guest"]
+
+    @property
+    def address(self) -> str:
+        """The address that is probed."""
+        return topology.GUEST.address(self.shape.ip)
+
+    @property
+    def tunnel_table(self) -> int:
+        """The table of br-tun that receives from the tunnel."""
+        return agent.TUNNEL_TABLES[self.shape.tunnel]
+
+    def tunnel_port(self, key: str) -> str:
+        """Return the name of a host's tunnel port."""
+        (remote,) = self.remotes(self.hosts[key].site)
+        return topology.tunnel_port(self.shape.tunnel, remote)
+
+    def port(self, key: str) -> dict[str, Any]:
+        """Return the Neutron port of an interface: source, guest or guest2."""
+        wanted = next(each.port for each in self.shape.interfaces if each.key == key)
+        return next(each for each in self.description["ports"] if each["id"] == wanted)
+
+    def ping(
+        self,
+        count: int = 3,
+        *,
+        ip: topology.IpVersion | None = None,
+        interval: float = 0.05,
+        identifier: int = 4242,
+    ) -> int:
+        """Ping the guest from the source; return how many replies came."""
+        address = topology.GUEST.address(ip or self.shape.ip)
+        argv = ["ping", "-n", "-q", "-c", str(count), "-i", str(interval), "-W", "0.5"]
+        argv += ["-e", str(identifier), address]
+        output = self.source.run(*argv, timeout=count * interval + 10, check=False).stdout
+        return int(output.split(" received")[0].rsplit(", ", 1)[1])
+
+    def warm_up(self, limit: float = 8.0) -> None:
+        """Wait until the path answers in both families, and let the switches learn what they will learn.
+
+        The guest asks too, for the source's MAC: only what passes NORMAL, such as a solicitation, is learned.
+
+        Raises:
+            RuntimeError: it does not, within `limit` seconds each.
+
+        """
+        for site, other in (topology.SITES, topology.SITES[::-1]):
+            # the switch learns the tunnel's neighbour from ARP that it sees, and loses packets until then
+            self.hosts[site.key].run("ping", "-n", "-q", "-c", "1", "-w", "2", other.tunnel_address)
+        self._ping_once(self.source, topology.GUEST, limit)
+        for guest in self.guests.values():
+            guest.run("ip", "neigh", "flush", "dev", "eth0")
+            self._ping_once(guest, topology.SOURCE, limit)
+
+    def forget_neighbours(self) -> None:
+        """Empty the neighbour tables of both ends, so that the next packet needs a resolution first."""
+        self.source.run("ip", "neigh", "flush", "dev", topology.SOURCE.device)
+        for guest in self.guests.values():
+            guest.run("ip", "neigh", "flush", "dev", "eth0")
+
+    def write_description(self) -> pathlib.Path:
+        """Write the cloud's description for its stand-in, whole or not at all."""
+        path = self.directory / "cloud.json"
+        temporary = path.with_suffix(".new")
+        temporary.write_text(json.dumps(self.description, indent=1))
+        temporary.replace(path)
+        return path
+
+    def write_model(self, path: str | os.PathLike[str], **overrides: Any) -> pathlib.Path:
+        """Write the model file of this lab's units."""
+        where = pathlib.Path(path)
+        model.write(where, model.build(self.hosts, self.directory / "juju", **overrides))
+        return where
+
+    def remotes(self, site: topology.Site) -> list[str]:
+        """Return the addresses a host has tunnels to; l2population makes them where the network has ports."""
+        others = [each for each in topology.SITES if each is not site]
+        if self.shape.l2population:
+            others = [each for each in others if self.shape.plugged(each) and self.shape.plugged(site)]
+        return [each.tunnel_address for each in others]
+
+    def flows(self, site: topology.Site) -> dict[str, str]:
+        """Compute a host's flow tables from the description."""
+        plugged = self.shape.plugged(site)
+        wired = [
+            agent.Wired(self.port(each.key), number, topology.VLAN, each.link_local)
+            for number, each in enumerate(plugged, start=2)
+        ]
+        others = [each for each in topology.SITES if each is not site]
+        macs = tuple(self.port(each.key)["mac_address"] for other in others for each in self.shape.plugged(other))
+        remotes = [agent.Remote(number, macs) for number, _ in enumerate(self.remotes(site), start=2)]
+        return {
+            "br-int": agent.br_int(wired, self.description["security_group_rules"], self.cookie(site, "br-int")),
+            "br-tun": agent.br_tun(
+                self.shape.tunnel,
+                topology.SEGMENT,
+                topology.VLAN if plugged else None,
+                remotes,
+                self.cookie(site, "br-tun"),
+                l2population=self.shape.l2population,
+            ),
+        }
+
+    def cookie(self, site: topology.Site, bridge: str) -> int:
+        """Return the cookie of a bridge's flows."""
+        digest = hashlib.sha256(f"{self.name} {site.key} {bridge}".encode()).digest()
+        return int.from_bytes(digest[:8], "big")
+
+    def apply(self, *bridges: str) -> None:
+        """Install what the description asks for, as the agents would; all bridges unless some are named."""
+        for host in self.hosts.values():
+            for bridge, text in self.flows(host.site).items():
+                if not bridges or bridge in bridges:
+                    host.ofctl("--bundle", "replace-flows", bridge, "-", text_in=text)
+
+    def _ping_once(self, origin: node.Node, target: topology.Interface, limit: float) -> None:
+        for address in (target.address6, target.address4):
+            argv = ["ping", "-n", "-q", "-c", "1", "-i", "0.1", "-w", str(int(limit)), address]
+            origin.run(*argv, timeout=limit + 5)
+
+    def _node(self, key: str) -> node.Node:
+        return node.Node(f"opf-{self.name}-{key}", self.directory / key, self._group)
+
+    def _build(self, *, cloud: bool) -> None:
+        self.write_description()
+        self._wire()
+        if cloud:
+            self._start_cloud()
+        for host in self.hosts.values():
+            switch.start_database(host)
+        for host in self.hosts.values():
+            switch.wait_for_database(host)
+            switch.describe(host, self.shape, self.remotes(host.site))
+            switch.start_switch(host)
+        ends = self._start_guests()
+        for host in self.hosts.values():
+            switch.settle(host)
+            self._address(host)
+        ends.append(self._start_end(self.source, "health-manager"))
+        self.apply()
+        for each in ends:
+            wait_for_line(each, "ready")
+        if self._cloud:
+            self.cloud_url = wait_for_line(self._cloud, "listening on ").removeprefix("listening on ")
+
+    def _wire(self) -> None:
+        """Make the namespaces and the links between them."""
+        places = [self.fabric, self.control, *self.hosts.values(), *self.guests.values()]
+        lines = [f"netns add {each.namespace}" for each in places]
+        for key, host in self.hosts.items():
+            near = f"netns {host.namespace}"
+            lines.append(f"link add eth0 {near} type veth peer name m-{key} netns {self.control.namespace}")
+            lines.append(f"link add eth1 {near} type veth peer name u-{key} netns {self.fabric.namespace}")
+        for each in self.shape.interfaces[1:]:
+            host, guest = self.hosts[self.shape.site(each).key], self.guests[each.key]
+            far = f"peer name eth0 netns {guest.namespace} address {each.mac} mtu {self.shape.mtu}"
+            near = f"mtu {self.shape.mtu} netns {host.namespace} address {each.tap_mac}"
+            lines.append(f"link add {each.device} {near} type veth {far}")
+        node.configure(lines)
+        for each in (self.source, *self.guests.values()):
+            # no router solicitations, which would make the switch learn MACs at odd moments
+            each.run("sysctl", "-qw", "net.ipv6.conf.default.accept_ra=0")
+        self._configure_bridge(self.fabric, "underlay", "u", 9000, ())
+        address = f"{topology.CONTROL_ADDRESS}/{topology.MANAGEMENT_PREFIX}"
+        self._configure_bridge(self.control, "management", "m", 1500, (f"addr add {address} dev management",))
+        for host in self.hosts.values():
+            taps = [each.device for each in self.shape.plugged(host.site) if each is not topology.SOURCE]
+            host.configure(
+                "link set lo up",
+                f"addr add {host.site.management_address}/{topology.MANAGEMENT_PREFIX} dev eth0",
+                *(f"link set {device} addrgenmode none" for device in ("eth0", "eth1", *taps)),
+                "link set eth1 mtu 9000",
+                *(f"link set {device} up" for device in ("eth0", "eth1", *taps)),
+            )
+        for each in self.shape.interfaces[1:]:
+            guest = self.guests[each.key]
+            # the userspace conntrack drops packets whose checksum was left to the "hardware"
+            guest.run("ethtool", "-K", "eth0", "tx", "off")
+            guest.configure("link set lo up", *_addresses(each, "eth0"))
+
+    def _configure_bridge(self, where: node.Node, bridge: str, prefix: str, mtu: int, more: tuple[str, ...]) -> None:
+        ports = [f"{prefix}-{key}" for key in self.hosts]
+        where.configure(
+            "link set lo up",
+            f"link add {bridge} type bridge forward_delay 0 mcast_snooping 0",
+            f"link set {bridge} addrgenmode none",
+            *(f"link set {each} mtu {mtu} addrgenmode none" for each in ports),
+            *(f"link set {each} master {bridge} up" for each in ports),
+            f"link set {bridge} up",
+            *more,
+        )
+
+    def _address(self, host: node.Host) -> None:
+        """Give a host's internal devices their addresses, once its switch has made them."""
+        lines = [
+            "link set br-phy mtu 1500 addrgenmode none up",
+            f"addr add {host.site.tunnel_address}/{topology.UNDERLAY_PREFIX} dev br-phy",
+        ]
+        if host is self.source:
+            lines.append(f"link set o-hm0 address {topology.SOURCE.mac} mtu {self.shape.mtu}")
+            lines += _addresses(topology.SOURCE, "o-hm0")
+        host.configure(*lines)
+
+    def _start_guests(self) -> list["subprocess.Popen[str]"]:
+        beats = [
+            "--heartbeat",
+            topology.SOURCE.address(self.shape.ip),
+            str(topology.HEARTBEAT_PORT),
+            _HEARTBEAT_SECONDS,
+        ]
+        return [
+            self._start_end(each, "amphora", *(beats if self.shape.heartbeats else [])) for each in self.guests.values()
+        ]
+
+    def _start_end(self, where: node.Node, name: str, *more: str) -> "subprocess.Popen[str]":
+        program = str(pathlib.Path(__file__).with_name("endpoint.py"))
+        ports = ["--tcp", str(topology.API_PORT), "--udp", str(topology.HEARTBEAT_PORT)]
+        return where.start(name, sys.executable, program, *ports, *more, stdout=subprocess.PIPE)
+
+    def _start_cloud(self) -> None:
+        if importlib.util.find_spec("tests.lab.cloud.__main__") is None:
+            return
+        listen = f"{topology.CONTROL_ADDRESS}:{topology.CLOUD_PORT}"
+        argv = [sys.executable, "-m", "tests.lab.cloud", "--description", str(self.directory / "cloud.json")]
+        self._cloud = self.control.start("cloud", *argv, "--listen", listen, stdout=subprocess.PIPE, cwd=_CHECKOUT)
+
+
+def missing() -> str | None:
+    """Say why no lab can run here; None if one can."""
+    if os.geteuid():
+        return "a lab needs root"
+    tools = ("ovs-vswitchd", "ovsdb-server", "ovs-vsctl", "ip", "ethtool", "setpriv", "ping", "tcpdump")
+    absent = [each for each in tools if not shutil.which(each, path="/usr/sbin:/usr/bin:/sbin:/bin")]
+    if absent:
+        return f"a lab needs {', '.join(absent)}"
+    namespace = f"opf-{secrets.token_hex(3)}-trial"
+    try:
+        node.configure([f"netns add {namespace}", f"netns del {namespace}"])
+    except RuntimeError as error:
+        return f"a lab needs network namespaces: {error}"
+    return None
+
+
+def sweep() -> list[str]:
+    """Remove the labs whose owner is dead; return their names."""
+    swept: list[str] = []
+    for directory in _ROOT.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(FileNotFoundError):  # another process sweeps as well
+            owner = processes.Identity.parse((directory / "owner").read_text())
+            if not owner.alive:
+                processes.end_recorded(directory / "processes")
+                name = directory.name.removeprefix(_PREFIX)
+                _remove(name, directory)
+                swept.append(name)
+    return swept
+
+
+def _claim(name: str) -> pathlib.Path:
+    """Make a lab's directory, which never exists without its owner's identity."""
+    fresh, directory = _ROOT / f"opf-new-{name}", _ROOT / f"{_PREFIX}{name}"
+    fresh.mkdir(mode=0o755)
+    (fresh / "owner").write_text(str(processes.Identity.of(os.getpid())))
+    return fresh.rename(directory)
+
+
+def _remove(name: str, directory: pathlib.Path) -> None:
+    places = [f"opf-{name}-{each}" for each in _PLACES]
+    lines = [f"netns del {each}" for each in places if pathlib.Path("/run/netns", each).exists()]
+    if lines:
+        node.configure(lines)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _addresses(interface: topology.Interface, device: str) -> list[str]:
+    """Return the lines of `ip` that bring a device up with all its addresses, without waiting for DAD."""
+    return [
+        f"link set {device} addrgenmode none",
+        f"link set {device} up",
+        f"addr add {interface.link_local}/64 dev {device} scope link nodad",
+        f"addr add {interface.address6}/64 dev {device} nodad",
+        f"addr add {interface.address4}/24 dev {device}",
+    ]
+
+
+def wait_for_line(child: "subprocess.Popen[str]", start: str) -> str:
+    """Read what a daemon prints until a line starts so; its end is the limit."""
+    assert child.stdout is not None
+    for line in child.stdout:
+        if line.startswith(start):
+            return line.strip()
+    raise RuntimeError(f"{child.args}: ended without printing {start!r}")

@@ -1,0 +1,122 @@
+"""An Open vSwitch for one host: its daemons, and the bridges and ports that Neutron's agent would make."""
+
+import pathlib
+import subprocess
+from collections.abc import Sequence
+
+from . import node, processes, topology
+
+_SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
+
+
+def start_database(host: node.Host) -> None:
+    """Create an empty database and start its server; `wait_for_database` waits for it."""
+    for name in ("run", "db", "log"):
+        (host.directory / name).mkdir()
+    database = host.directory / "db" / "conf.db"
+    subprocess.run(["ovsdb-tool", "create", str(database), _SCHEMA], check=True, timeout=10)
+    logging = ["-vconsole:off", "-vfile:info", f"--log-file={host.directory}/log/ovsdb-server.log"]
+    socket, pidfile = f"punix:{host.directory}/run/db.sock", f"{host.directory}/run/ovsdb-server.pid"
+    host.start("ovsdb-server", "ovsdb-server", str(database), f"--remote={socket}", f"--pidfile={pidfile}", *logging)
+
+
+def wait_for_database(host: node.Host) -> None:
+    """Wait until the database answers."""
+    socket = pathlib.Path(host.directory / "run" / "db.sock")
+    processes.wait_until(socket.is_socket, f"ovsdb-server of {host.namespace}")
+
+
+def start_switch(host: node.Host) -> None:
+    """Start ovs-vswitchd, which takes the configuration from the database; `settle` waits for it."""
+    run = host.directory / "run"
+    logging = ["-vconsole:off", "-vfile:info", f"--log-file={host.directory}/log/ovs-vswitchd.log"]
+    host.start("ovs-vswitchd", "ovs-vswitchd", f"unix:{run}/db.sock", f"--pidfile={run}/ovs-vswitchd.pid", *logging)
+
+
+def settle(host: node.Host) -> None:
+    """Wait until ovs-vswitchd has done what the database says."""
+    host.vsctl("set", "Open_vSwitch", ".", "system_type=debian", "system_version=12")
+
+
+def describe(host: node.Host, shape: topology.Shape, remotes: Sequence[str]) -> None:
+    """Write a host's bridges and ports into its database, before ovs-vswitchd runs.
+
+    OpenFlow ports are those a real agent's bridges get: 1 for the patch, then ports in the order of plugging.
+    """
+    lines = [*_base(host.site), *_bridge("br-int"), *_bridge("br-tun")]
+    lines += _patch("br-int", "patch-tun", "patch-int") + _patch("br-tun", "patch-int", "patch-tun")
+    for number, interface in enumerate(shape.plugged(host.site), start=2):
+        lines += _plug(interface, number, shape)
+    for number, remote in enumerate(remotes, start=2):
+        lines += tunnel(host.site, shape, remote, number)
+    argv: list[str] = []
+    for line in lines:
+        argv += ["--", *line]
+    host.vsctl("--no-wait", *argv)
+
+
+def tunnel(site: topology.Site, shape: topology.Shape, remote: str, number: int) -> list[list[str]]:
+    """Return the ovs-vsctl commands that make a tunnel port."""
+    name = topology.tunnel_port(shape.tunnel, remote)
+    options = ["df_default=true", "egress_pkt_mark=0", "in_key=flow", "out_key=flow"]
+    options += [f"local_ip={site.tunnel_address}", f"remote_ip={remote}"]
+    settings = [f"options:{each}" for each in options]
+    return [
+        ["add-port", "br-tun", name],
+        ["set", "Interface", name, f"type={shape.tunnel}", f"ofport_request={number}", *settings],
+    ]
+
+
+def _base(site: topology.Site) -> list[list[str]]:
+    ids = [f"external_ids:system-id={site.system_id}", f"external_ids:hostname={site.hostname}"]
+    return [
+        ["init"],
+        ["set", "Open_vSwitch", ".", *ids],
+        ["add-br", "br-phy"],
+        ["set", "Bridge", "br-phy", "datapath_type=netdev", f"other_config:hwaddr={site.underlay_mac}"],
+        ["add-port", "br-phy", "eth1"],
+    ]
+
+
+def _bridge(name: str) -> list[list[str]]:
+    protocols = "OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14"
+    settings = ["datapath_type=netdev", "fail_mode=secure", f"protocols={protocols}"]
+    return [["add-br", name], ["set", "Bridge", name, *settings, "other_config:mac-table-size=50000"]]
+
+
+def _patch(bridge: str, name: str, peer: str) -> list[list[str]]:
+    return [
+        ["add-port", bridge, name],
+        ["set", "Interface", name, "type=patch", f"options:peer={peer}", "ofport_request=1"],
+    ]
+
+
+def _plug(interface: topology.Interface, number: int, shape: topology.Shape) -> list[list[str]]:
+    """Return the commands that plug a port and tag it, as Nova or the charm and then the agent do."""
+    name = interface.device
+    ids = {"attached-mac": interface.mac, "iface-id": interface.port, "iface-status": "active"}
+    internal: list[str] = []
+    if interface is topology.SOURCE:
+        ids["skip_cleanup"] = "true"
+        internal = ["type=internal", f"mtu_request={shape.mtu}"]
+    else:
+        ids["vm-uuid"] = interface.server
+    external = [f'external_ids:{key}="{value}"' for key, value in ids.items()]
+    known = {
+        "net_uuid": topology.NETWORK,
+        "network_type": shape.tunnel,
+        "physical_network": "None",
+        "segmentation_id": str(topology.SEGMENT),
+        "tag": str(topology.VLAN),
+    }
+    return [
+        ["add-port", "br-int", name],
+        ["set", "Interface", name, f"ofport_request={number}", *internal, *external],
+        [
+            "set",
+            "Port",
+            name,
+            f"tag={topology.VLAN}",
+            *(f"other_config:{key}={value}" for key, value in known.items()),
+        ],
+    ]

@@ -1,0 +1,410 @@
+"""Plans of a small cloud, asked for over HTTP with openstacksdk."""
+
+import re
+import urllib.parse
+from typing import Any
+
+import pytest
+
+from ovs_pathfinder import errors, path
+from tests.unit.cloud import sky
+
+
+def test_a_unit_and_an_address_make_a_plan(clouds: sky.Sky) -> None:
+    plan = clouds.plan("octavia/2", sky.GUEST_ADDRESS)
+    assert plan == path.Plan(
+        run=sky.RUN,
+        created="2026-11-22T07:37:00Z",
+        source=path.Endpoint(
+            port=path.Port(
+                id=sky.OHM_PORT,
+                name=sky.OHM_NAME,
+                mac="fa:16:3e:a8:7e:f6",
+                addresses=(sky.OHM_ADDRESS,),
+                device_owner="Octavia:health-mgr",
+                host=sky.OCTAVIA_HOST,
+                vif_type="ovs",
+                status="ACTIVE",
+                security_groups=(path.SecurityGroup(id=sky.HEALTH_GROUP, name="lb-health-mgr-sec-grp"),),
+            ),
+            address=sky.OHM_ADDRESS,
+            label="octavia/2",
+            unit="ovs-pathfinder/0",
+            principal="octavia/2",
+            tunnel_address="172.20.0.139",
+            management_address="10.5.0.139",
+            agent_alive=True,
+        ),
+        destination=path.Endpoint(
+            port=path.Port(
+                id=sky.GUEST_PORT,
+                name=sky.GUEST_NAME,
+                mac="fa:16:3e:0d:9a:cf",
+                addresses=(sky.GUEST_ADDRESS,),
+                device_owner="compute:nova",
+                device_id=sky.SERVER,
+                host=sky.COMPUTE_HOST,
+                vif_type="ovs",
+                status="ACTIVE",
+                security_groups=(path.SecurityGroup(id=sky.MANAGEMENT_GROUP, name="lb-mgmt-sec-grp"),),
+                allowed_address_pairs=(path.AddressPair(mac="fa:16:3e:0d:9a:cf", address="10.0.0.0/24"),),
+            ),
+            address=sky.GUEST_ADDRESS,
+            label=sky.GUEST_ADDRESS,
+            unit="ovs-pathfinder/1",
+            principal="nova-compute/0",
+            tunnel_address="172.20.0.209",
+            management_address="10.5.0.209",
+            agent_alive=True,
+        ),
+        network=path.Network(
+            id=sky.MANAGEMENT, name="lb-mgmt-net", type="gre", segmentation_id=753, mtu=1458
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("destination", "label"),
+    [
+        (sky.GUEST_ADDRESS, sky.GUEST_ADDRESS),
+        (sky.GUEST_ADDRESS.upper(), sky.GUEST_ADDRESS),
+        (sky.GUEST_PORT, f"port {sky.GUEST_PORT}"),
+        (sky.GUEST_NAME, f"port {sky.GUEST_NAME}"),
+        (sky.SERVER, f"server {sky.SERVER}"),
+        (sky.SERVER_NAME, f"server {sky.SERVER_NAME}"),
+        (sky.AMPHORA, f"amphora {sky.AMPHORA}"),
+        (sky.AMPHORA.upper(), f"amphora {sky.AMPHORA}"),
+    ],
+)
+def test_every_form_of_the_destination_finds_the_same_port(
+    clouds: sky.Sky, destination: str, label: str
+) -> None:
+    plan = clouds.plan(destination=destination)
+    assert (plan.destination.port.id, plan.destination.address) == (sky.GUEST_PORT, sky.GUEST_ADDRESS)
+    assert plan.destination.label == label
+
+
+@pytest.mark.parametrize("source", ["octavia/2", sky.OHM_PORT, sky.OHM_NAME, sky.OHM_ADDRESS])
+def test_every_form_of_the_source_finds_the_same_port(clouds: sky.Sky, source: str) -> None:
+    plan = clouds.plan(source)
+    assert plan.source.port.id == sky.OHM_PORT
+    assert plan.source.label.endswith(source)
+    assert plan.warnings == ()
+
+
+def test_a_path_can_be_planned_towards_a_unit(clouds: sky.Sky) -> None:
+    plan = clouds.plan(sky.GUEST_ADDRESS, "octavia/2", protocol="udp", port=5555)
+    assert (plan.source.principal, plan.destination.label) == ("nova-compute/0", "octavia/2")
+    assert (plan.protocol, plan.port) == ("udp", 5555)
+
+
+def test_names_with_odd_characters_are_taken_literally(clouds: sky.Sky) -> None:
+    odd = r"""a b&id=x/../?#%2e;'"=.*[(é漢\ """
+    clouds.port(sky.OHM_PORT)["name"] = f"hm {odd}"
+    clouds.content["servers"][0]["name"] = odd
+    plan = clouds.plan(f"hm {odd}", odd)
+    assert (plan.source.port.id, plan.destination.port.id) == (sky.OHM_PORT, sky.GUEST_PORT)
+
+
+def test_an_amphora_is_reached_on_the_network_of_the_source(clouds: sky.Sky) -> None:
+    other = sky.port("11111111-0000-4000-8000-000000000001", network_id=sky.PRIVATE)
+    other["fixed_ips"] = [sky.fixed("192.168.0.7", sky.PRIVATE_SUBNET)]
+    clouds.content["ports"].append(other)
+    plan = clouds.plan(other["id"], sky.AMPHORA)
+    assert (plan.destination.port.id, plan.destination.address) == (sky.VRRP_PORT, "192.168.0.59")
+    assert plan.network.name == "private"
+
+
+def test_an_amphora_without_an_address_is_found_by_its_server(clouds: sky.Sky) -> None:
+    clouds.content["amphorae"][0] |= {"lb_network_ip": None, "vrrp_ip": None}
+    assert clouds.plan(destination=sky.AMPHORA).destination.port.id == sky.GUEST_PORT
+
+
+def test_the_network_of_the_source_decides_between_equal_addresses(clouds: sky.Sky) -> None:
+    twin = sky.port("22222222-0000-4000-8000-000000000001", network_id=sky.PRIVATE)
+    clouds.content["ports"].append(twin | {"fixed_ips": [sky.fixed(sky.GUEST_ADDRESS, sky.PRIVATE_SUBNET)]})
+    assert clouds.plan().destination.port.id == sky.GUEST_PORT
+
+
+def test_the_network_of_the_destination_decides_between_equal_names(clouds: sky.Sky) -> None:
+    clouds.content["ports"].insert(
+        0, sky.port("33333333-0000-4000-8000-000000000001", name=sky.OHM_NAME, network_id=sky.PRIVATE)
+    )
+    assert clouds.plan().source.port.id == sky.OHM_PORT
+
+
+def test_more_equal_addresses_than_a_page_holds_are_told_apart_by_the_server(clouds: sky.Sky) -> None:
+    clouds.content["ports"] += [
+        sky.port(f"0{number:07x}-0000-4000-8000-000000000001", network_id=f"network-{number}")
+        | {"fixed_ips": [sky.fixed(sky.GUEST_ADDRESS, "elsewhere")]}
+        for number in range(150)
+    ]
+    assert clouds.plan().destination.port.id == sky.GUEST_PORT
+
+
+def test_ipv6_is_preferred_where_both_ends_have_both(clouds: sky.Sky) -> None:
+    _dual_stack(clouds)
+    plan = clouds.plan(destination=sky.GUEST_PORT)
+    assert (plan.source.address, plan.destination.address) == (sky.OHM_ADDRESS, sky.GUEST_ADDRESS)
+
+
+@pytest.mark.parametrize(
+    ("source", "destination"), [("octavia/2", "192.168.77.20"), ("192.168.77.10", sky.GUEST_PORT)]
+)
+def test_the_address_that_was_named_is_probed(clouds: sky.Sky, source: str, destination: str) -> None:
+    _dual_stack(clouds)
+    plan = clouds.plan(source, destination)
+    assert (plan.source.address, plan.destination.address) == ("192.168.77.10", "192.168.77.20")
+
+
+def test_addresses_of_one_subnet_come_before_ipv6(clouds: sky.Sky) -> None:
+    _dual_stack(clouds)
+    clouds.port(sky.GUEST_PORT)["fixed_ips"][0]["subnet_id"] = "another"
+    assert clouds.plan(destination=sky.GUEST_PORT).destination.address == "192.168.77.20"
+
+
+def _dual_stack(clouds: sky.Sky) -> None:
+    clouds.port(sky.OHM_PORT)["fixed_ips"].insert(0, sky.fixed("192.168.77.10", sky.SUBNET4))
+    clouds.port(sky.GUEST_PORT)["fixed_ips"].append(sky.fixed("192.168.77.20", sky.SUBNET4))
+
+
+def test_units_are_found_by_short_host_names(clouds: sky.Sky) -> None:
+    units = [
+        unit.model_copy(update={"hostnames": (unit.hostnames[0].partition(".")[0].upper(),)})
+        for unit in sky.UNITS
+    ]
+    plan = clouds.plan(units=units)
+    assert (plan.source.unit, plan.destination.unit) == ("ovs-pathfinder/0", "ovs-pathfinder/1")
+
+
+def test_a_host_that_only_a_short_name_gives_away_is_told(clouds: sky.Sky) -> None:
+    elsewhere = f"{sky.COMPUTE_HOST.partition('.')[0]}.maas"
+    units = [sky.UNITS[0], sky.UNITS[1].model_copy(update={"hostnames": (elsewhere, "x")})]
+    plan = clouds.plan(units=units)
+    assert plan.destination.unit == "ovs-pathfinder/1"
+    (warning,) = plan.warnings
+    assert f"ovs-pathfinder/1 calls its own {elsewhere}" in warning
+
+
+def test_two_units_of_one_machine_are_as_good_as_one(clouds: sky.Sky) -> None:
+    twin = sky.UNITS[1].model_copy(update={"name": "ovs-pathfinder/9", "principal": "ceph-osd/0"})
+    assert clouds.plan(units=[twin, *sky.UNITS]).destination.unit == "ovs-pathfinder/1"
+
+
+def test_the_unit_that_was_named_is_asked_where_neutron_knows_another_host_name(clouds: sky.Sky) -> None:
+    clouds.port(sky.OHM_PORT)["binding:host_id"] = "renamed"
+    plan = clouds.plan()
+    assert plan.source.unit == "ovs-pathfinder/0"
+    assert any("compare `host` in neutron.conf" in warning for warning in plan.warnings)
+
+
+def test_the_unit_tells_the_tunnel_address_where_there_is_no_agent(clouds: sky.Sky) -> None:
+    del clouds.content["agents"][0]
+    plan = clouds.plan()
+    assert (plan.source.tunnel_address, plan.source.agent_alive) == ("172.20.0.139", None)
+    (warning,) = plan.warnings
+    assert warning == f"Neutron knows no Open vSwitch agent on {sky.OCTAVIA_HOST}, the host of octavia/2."
+
+
+Change = tuple[str, int, dict[str, Any]]
+"""What to change: the kind of object, which of them, its attributes. See `Sky.spoil`."""
+
+
+@pytest.mark.parametrize(
+    ("change", "warning"),
+    [
+        (("agents", 1, {"alive": False}), "does not report to Neutron"),
+        (
+            ("agents", 1, {"configurations": {"tunneling_ip": "172.20.0.1"}}),
+            "told Neutron the tunnel address 172.20.0.1, but Open vSwitch there has 172.20.0.209",
+        ),
+        (
+            ("agents", 0, {"configurations": {"tunnel_types": ["vxlan"]}}),
+            "of type gre, but the agent on .* has tunnels of vxlan",
+        ),
+        (("ports", 1, {"status": "DOWN"}), "is DOWN"),
+        (("ports", 1, {"device_owner": "trunk:subport"}), "has no device of its own"),
+        (("ports", 1, {"admin_state_up": False}), "switched off"),
+        (("ports", 1, {"binding:vif_type": "binding_failed"}), "could not bind .*vif_type binding_failed"),
+        (("ports", 1, {"binding:vif_type": "hw_veb"}), "plugged as hw_veb"),
+        (("ports", 1, {"fixed_ips": [sky.fixed(sky.GUEST_ADDRESS, "x")]}), "of different subnets"),
+        (("ports", 1, {"binding:host_id": "compute-9"}), "No unit of ovs-pathfinder is on compute-9"),
+    ],
+)
+def test_what_is_odd_becomes_a_warning(clouds: sky.Sky, change: Change, warning: str) -> None:
+    clouds.spoil(*change)
+    assert re.search(warning, " | ".join(clouds.plan().warnings))
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"source": "octavia/7"}, "octavia/7 has no port: .*octavia-health-manager-octavia-7-listen-port"),
+        ({"source": "nova-compute/0"}, "nova-compute/0 has no port"),
+        ({"source": "nothing"}, "no port with the name 'nothing'"),
+        ({"source": sky.NOWHERE}, f"no port with the id or name '{sky.NOWHERE}'"),
+        ({"source": "fc00::1"}, "no port with the address fc00::1"),
+        ({"source": ""}, "source is empty"),
+        ({"source": "x" * 256}, "has 256 characters"),
+        ({"source": "a\nb"}, r"control character '\\n'"),
+        ({"source": "a\ud800"}, "control character"),
+        ({"destination": ""}, "destination is empty"),
+        ({"destination": "nothing"}, "Neither a port nor a server has the name 'nothing'"),
+        ({"destination": sky.NOWHERE}, "nor an amphora: check the id"),
+        ({"destination": "10.9.9.9"}, "no port with the address 10.9.9.9"),
+        ({"destination": "octavia/9"}, "octavia/9 has no port"),
+        ({"destination": "fe80::f816:3eff:fe0d:9acf"}, "link-local"),
+        ({"destination": "octavia/2"}, "the same port"),
+        ({"destination": sky.VRRP_PORT}, r"octavia/2 is on network lb-mgmt-net \(0.*on network private \(5"),
+        ({"protocol": "sctp"}, "'sctp' is not known"),
+        ({"protocol": "tcp"}, "tcp needs a destination port"),
+        ({"protocol": "udp"}, "udp needs a destination port"),
+        ({"protocol": "icmp", "port": 80}, "ICMP has no ports"),
+        ({"protocol": "tcp", "port": 0}, "0 is out of range"),
+        ({"protocol": "tcp", "port": 65536}, "65536 is out of range"),
+        ({"units": ()}, f"No unit of ovs-pathfinder is on {sky.OCTAVIA_HOST} or {sky.COMPUTE_HOST}"),
+        (
+            {
+                "units": [
+                    *sky.UNITS,
+                    sky.UNITS[1].model_copy(update={"name": "x/1", "management_address": "x"}),
+                ]
+            },
+            r"may be that of several units: ovs-pathfinder/1 \(.*; x/1 \(",
+        ),
+    ],
+)
+def test_what_cannot_be_planned_is_refused(clouds: sky.Sky, asked: dict[str, Any], message: str) -> None:
+    with pytest.raises(errors.PathfinderError, match=message):
+        clouds.plan(**asked)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("networks", 0, {"provider:network_type": "vlan"}), "of type vlan: its packets take a physical"),
+        (("networks", 0, {"provider:network_type": "flat"}), "of type flat: its packets take a physical"),
+        (("networks", 0, {"provider:network_type": "local"}), "of type local: its packets never leave"),
+        (("networks", 0, {"provider:network_type": "stt"}), "of type stt: .*Only gre, vxlan and geneve"),
+        (("networks", 0, {"provider:segmentation_id": None}), "no segmentation id"),
+        (("networks", 0, {"provider:network_type": ...}), "several segments, or the credentials lack"),
+        (("networks", 0, {"id": "gone"}), "does not show the network"),
+        (
+            ("ports", 1, {"binding:host_id": "", "binding:vif_type": "unbound", "status": "DOWN"}),
+            f"not bound to a host .*unbound, status DOWN.*`openstack port show {sky.GUEST_PORT} -c",
+        ),
+        (("ports", 1, {"binding:host_id": "", "device_owner": "Octavia"}), "the VIP of a load balancer"),
+        (("ports", 0, {"binding:host_id": ""}), f"octavia/2, port {sky.OHM_PORT}, is not bound"),
+        (("ports", 0, {"binding:host_id": ...}), "the credentials need the admin role"),
+        (("ports", 1, {"device_owner": "network:dhcp"}), "Neutron's DHCP server"),
+        (("ports", 1, {"device_owner": "network:router_interface_distributed"}), "a distributed router"),
+        (("ports", 0, {"device_owner": "network:ha_router"}), "such as a router"),
+        (("ports", 0, {"fixed_ips": list[sky.Object]()}), "octavia/2 has the addresses none"),
+        (("ports", 0, {"fixed_ips": [sky.fixed("10.0.0.1")]}), "10.0.0.1.*no two are of one IP version"),
+        (("ports", 0, {"mac_address": "junk"}), "not understood at 'mac_address'"),
+        (("ports", 1, {"network_id": ...}), "not understood at 'network_id'"),
+    ],
+)
+def test_what_the_cloud_says_can_make_a_plan_impossible(
+    clouds: sky.Sky, change: Change, message: str
+) -> None:
+    clouds.spoil(*change)
+    with pytest.raises(errors.PathfinderError, match=message):
+        clouds.plan()
+
+
+def test_the_matches_of_an_ambiguous_name_are_listed(clouds: sky.Sky) -> None:
+    clouds.content["ports"] += [
+        sky.port(f"4444444{number}-0000-4000-8000-000000000001", name="web") for number in range(7)
+    ]
+    with pytest.raises(errors.PathfinderError, match="port web is ambiguous: ") as raised:
+        clouds.plan(destination="web")
+    assert str(raised.value).count("; port 4444444") == 4
+    assert "; and 2 more. Name one by its id." in str(raised.value)
+
+
+def test_a_name_of_a_server_and_of_a_foreign_port_is_ambiguous(clouds: sky.Sky) -> None:
+    clouds.port(sky.OHM_PORT)["name"] = shared = "shared"
+    clouds.content["servers"][0]["name"] = shared
+    with pytest.raises(errors.PathfinderError, match=f"server {sky.SERVER} .*; port {sky.OHM_PORT} "):
+        clouds.plan(sky.OHM_PORT, shared)
+
+
+def test_a_port_that_is_named_like_its_server_is_not_ambiguous(clouds: sky.Sky) -> None:
+    clouds.port(sky.GUEST_PORT)["name"] = sky.SERVER_NAME
+    assert clouds.plan(destination=sky.SERVER_NAME).destination.port.id == sky.GUEST_PORT
+
+
+def test_servers_of_one_name_are_ambiguous(clouds: sky.Sky) -> None:
+    clouds.content["servers"].append(clouds.content["servers"][0] | {"id": sky.NOWHERE})
+    with pytest.raises(errors.PathfinderError, match=f"server {sky.SERVER} .*; server {sky.NOWHERE} "):
+        clouds.plan(destination=sky.SERVER_NAME)
+
+
+def test_a_server_without_ports_is_refused(clouds: sky.Sky) -> None:
+    clouds.content["servers"].append({"id": sky.NOWHERE, "name": "bare"})
+    with pytest.raises(errors.PathfinderError, match=r"'bare' .* has no port"):
+        clouds.plan(destination="bare")
+
+
+def test_an_amphora_whose_port_is_gone_is_refused(clouds: sky.Sky) -> None:
+    clouds.content["ports"] = [clouds.port(sky.OHM_PORT)]
+    with pytest.raises(errors.PathfinderError, match=f"{sky.GUEST_ADDRESS} .*was it deleted"):
+        clouds.plan(destination=sky.AMPHORA)
+
+
+def test_an_amphora_that_has_nothing_yet_is_refused(clouds: sky.Sky) -> None:
+    clouds.content["amphorae"][0] |= {"lb_network_ip": None, "vrrp_ip": None, "compute_id": None}
+    with pytest.raises(errors.PathfinderError, match=r"neither an address nor a server .status BOOTING"):
+        clouds.plan(destination=sky.AMPHORA)
+
+
+_DESTINATIONS = [sky.GUEST_ADDRESS, sky.GUEST_PORT, sky.GUEST_NAME, sky.SERVER, sky.SERVER_NAME, sky.AMPHORA]
+
+
+def _crowd(clouds: sky.Sky) -> None:
+    clouds.content["ports"] += [
+        sky.port(f"{number:08x}-0000-4000-8000-00000000000c", name=f"crowd-{number}", security_groups=["g"])
+        | {"fixed_ips": [sky.fixed(f"fc00:5896:ff23:44dc::{number:x}")]}
+        for number in range(5000)
+    ]
+
+
+def test_the_number_of_requests_does_not_depend_on_the_number_of_ports(clouds: sky.Sky) -> None:
+    few = [_cost(clouds, destination) for destination in _DESTINATIONS]
+    assert max(few) <= 9
+    _crowd(clouds)
+    assert [_cost(clouds, destination) for destination in _DESTINATIONS[::2]] == few[::2]
+
+
+def _cost(clouds: sky.Sky, destination: str) -> int:
+    clouds.plan(destination=destination)
+    return len(clouds.stand_in.requests)
+
+
+def test_no_list_is_asked_for_without_a_filter(clouds: sky.Sky) -> None:
+    seen: set[str] = set()
+    for destination in _DESTINATIONS:
+        clouds.plan(destination=destination)
+        for request in clouds.stand_in.requests:
+            resource = request["path"].rpartition("/")[2]
+            if resource in ("ports", "networks", "agents", "security-groups", "detail"):
+                seen.add(resource)
+                filters = set(urllib.parse.parse_qs(request["query"])) - {"fields", "limit", "all_tenants"}
+                assert filters, request
+    assert seen == {"ports", "networks", "agents", "security-groups", "detail"}
+
+
+def test_the_costliest_plan_stays_within_twelve_requests(clouds: sky.Sky) -> None:
+    # The source is a port named by a UUID, so that it is asked for as an id first; the amphora's address is
+    # on more networks than a page holds.
+    clouds.port(sky.OHM_PORT)["name"] = sky.NOWHERE
+    clouds.content["amphorae"][0]["compute_id"] = None
+    clouds.content["ports"] += [
+        sky.port(f"0{number:07x}-0000-4000-8000-000000000001", network_id=f"network-{number}")
+        | {"fixed_ips": [sky.fixed(sky.GUEST_ADDRESS, "elsewhere")]}
+        for number in range(150)
+    ]
+    plan = clouds.plan(sky.NOWHERE, sky.AMPHORA)
+    assert plan.destination.port.id == sky.GUEST_PORT
+    assert 10 <= len(clouds.stand_in.requests) <= 12
