@@ -1,6 +1,5 @@
 """Two hosts of a cloud in network namespaces: real switches, a real tunnel, the flows of Neutron's agent."""
 
-import contextlib
 import hashlib
 import importlib.util
 import json
@@ -15,12 +14,9 @@ import threading
 from types import TracebackType
 from typing import Any
 
-from . import agent, description, model, node, processes, switch, topology
+from . import agent, description, model, node, ownership, processes, switch, topology, wiring
 
-_ROOT = pathlib.Path("/tmp")  # noqa: S108 (a lab's directory has a random name and is made anew)
-_PREFIX = "opf-lab-"
-_PLACES = ("fabric", "ctl", "octavia", "compute", "guest", "guest2")
-_CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
+CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 _HEARTBEAT_SECONDS = "3"
 
 
@@ -52,11 +48,11 @@ class Lab:
             options: the fields of `topology.Shape`: tunnel, ip, l2population, same_host, guests, heartbeats.
 
         """
-        sweep()
+        ownership.sweep()
         if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that SIGTERM, too, passes `__exit__`
         name = secrets.token_hex(3)
-        lab = cls(topology.Shape(**options), name, _claim(name))
+        lab = cls(topology.Shape(**options), name, ownership.claim(name))
         try:
             lab._build(cloud=cloud)
         except BaseException:
@@ -75,7 +71,7 @@ class Lab:
     def stop(self) -> None:
         """End the lab's processes and remove its namespaces and files."""
         self._group.stop()
-        _remove(self.name, self.directory)
+        ownership.remove(self.name, self.directory)
 
     @property
     def source(self) -> node.Host:
@@ -215,7 +211,7 @@ class Lab:
 
     def _build(self, *, cloud: bool) -> None:
         self.write_description()
-        self._wire()
+        wiring.connect(self.shape, self.fabric, self.control, self.hosts, self.guests)
         if cloud:
             self._start_cloud()
         for host in self.hosts.values():
@@ -227,71 +223,13 @@ class Lab:
         ends = self._start_guests()
         for host in self.hosts.values():
             switch.settle(host)
-            self._address(host)
+            wiring.address(host, self.shape)
         ends.append(self._start_end(self.source, "health-manager"))
         self.apply()
         for each in ends:
             wait_for_line(each, "ready")
         if self._cloud:
             self.cloud_url = wait_for_line(self._cloud, "listening on ").removeprefix("listening on ")
-
-    def _wire(self) -> None:
-        """Make the namespaces and the links between them."""
-        places = [self.fabric, self.control, *self.hosts.values(), *self.guests.values()]
-        lines = [f"netns add {each.namespace}" for each in places]
-        for key, host in self.hosts.items():
-            near = f"netns {host.namespace}"
-            lines.append(f"link add eth0 {near} type veth peer name m-{key} netns {self.control.namespace}")
-            lines.append(f"link add eth1 {near} type veth peer name u-{key} netns {self.fabric.namespace}")
-        for each in self.shape.interfaces[1:]:
-            host, guest = self.hosts[self.shape.site(each).key], self.guests[each.key]
-            far = f"peer name eth0 netns {guest.namespace} address {each.mac} mtu {self.shape.mtu}"
-            near = f"mtu {self.shape.mtu} netns {host.namespace} address {each.tap_mac}"
-            lines.append(f"link add {each.device} {near} type veth {far}")
-        node.configure(lines)
-        for each in (self.source, *self.guests.values()):
-            # no router solicitations, which would make the switch learn MACs at odd moments
-            each.run("sysctl", "-qw", "net.ipv6.conf.default.accept_ra=0")
-        self._configure_bridge(self.fabric, "underlay", "u", 9000, ())
-        address = f"{topology.CONTROL_ADDRESS}/{topology.MANAGEMENT_PREFIX}"
-        self._configure_bridge(self.control, "management", "m", 1500, (f"addr add {address} dev management",))
-        for host in self.hosts.values():
-            taps = [each.device for each in self.shape.plugged(host.site) if each is not topology.SOURCE]
-            host.configure(
-                "link set lo up",
-                f"addr add {host.site.management_address}/{topology.MANAGEMENT_PREFIX} dev eth0",
-                *(f"link set {device} addrgenmode none" for device in ("eth0", "eth1", *taps)),
-                "link set eth1 mtu 9000",
-                *(f"link set {device} up" for device in ("eth0", "eth1", *taps)),
-            )
-        for each in self.shape.interfaces[1:]:
-            guest = self.guests[each.key]
-            # the userspace conntrack drops packets whose checksum was left to the "hardware"
-            guest.run("ethtool", "-K", "eth0", "tx", "off")
-            guest.configure("link set lo up", *_addresses(each, "eth0"))
-
-    def _configure_bridge(self, where: node.Node, bridge: str, prefix: str, mtu: int, more: tuple[str, ...]) -> None:
-        ports = [f"{prefix}-{key}" for key in self.hosts]
-        where.configure(
-            "link set lo up",
-            f"link add {bridge} type bridge forward_delay 0 mcast_snooping 0",
-            f"link set {bridge} addrgenmode none",
-            *(f"link set {each} mtu {mtu} addrgenmode none" for each in ports),
-            *(f"link set {each} master {bridge} up" for each in ports),
-            f"link set {bridge} up",
-            *more,
-        )
-
-    def _address(self, host: node.Host) -> None:
-        """Give a host's internal devices their addresses, once its switch has made them."""
-        lines = [
-            "link set br-phy mtu 1500 addrgenmode none up",
-            f"addr add {host.site.tunnel_address}/{topology.UNDERLAY_PREFIX} dev br-phy",
-        ]
-        if host is self.source:
-            lines.append(f"link set o-hm0 address {topology.SOURCE.mac} mtu {self.shape.mtu}")
-            lines += _addresses(topology.SOURCE, "o-hm0")
-        host.configure(*lines)
 
     def _start_guests(self) -> list["subprocess.Popen[str]"]:
         beats = [
@@ -314,7 +252,7 @@ class Lab:
             return
         listen = f"{topology.CONTROL_ADDRESS}:{topology.CLOUD_PORT}"
         argv = [sys.executable, "-m", "tests.lab.cloud", "--description", str(self.directory / "cloud.json")]
-        self._cloud = self.control.start("cloud", *argv, "--listen", listen, stdout=subprocess.PIPE, cwd=_CHECKOUT)
+        self._cloud = self.control.start("cloud", *argv, "--listen", listen, stdout=subprocess.PIPE, cwd=CHECKOUT)
 
 
 def missing() -> str | None:
@@ -331,47 +269,6 @@ def missing() -> str | None:
     except RuntimeError as error:
         return f"a lab needs network namespaces: {error}"
     return None
-
-
-def sweep() -> list[str]:
-    """Remove the labs whose owner is dead; return their names."""
-    swept: list[str] = []
-    for directory in _ROOT.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(FileNotFoundError):  # another process sweeps as well
-            owner = processes.Identity.parse((directory / "owner").read_text())
-            if not owner.alive:
-                processes.end_recorded(directory / "processes")
-                name = directory.name.removeprefix(_PREFIX)
-                _remove(name, directory)
-                swept.append(name)
-    return swept
-
-
-def _claim(name: str) -> pathlib.Path:
-    """Make a lab's directory, which never exists without its owner's identity."""
-    fresh, directory = _ROOT / f"opf-new-{name}", _ROOT / f"{_PREFIX}{name}"
-    fresh.mkdir(mode=0o755)
-    (fresh / "owner").write_text(str(processes.Identity.of(os.getpid())))
-    return fresh.rename(directory)
-
-
-def _remove(name: str, directory: pathlib.Path) -> None:
-    places = [f"opf-{name}-{each}" for each in _PLACES]
-    lines = [f"netns del {each}" for each in places if pathlib.Path("/run/netns", each).exists()]
-    if lines:
-        node.configure(lines)
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-def _addresses(interface: topology.Interface, device: str) -> list[str]:
-    """Return the lines of `ip` that bring a device up with all its addresses, without waiting for DAD."""
-    return [
-        f"link set {device} addrgenmode none",
-        f"link set {device} up",
-        f"addr add {interface.link_local}/64 dev {device} scope link nodad",
-        f"addr add {interface.address6}/64 dev {device} nodad",
-        f"addr add {interface.address4}/24 dev {device}",
-    ]
 
 
 def wait_for_line(child: "subprocess.Popen[str]", start: str) -> str:

@@ -4,7 +4,7 @@ import argparse
 import signal
 import sys
 
-from . import faults, hosts
+from . import faults, hosts, ownership
 
 _HELP = """\
 lab {name} is up in {directory}
@@ -58,7 +58,7 @@ def _list(_: argparse.Namespace) -> None:
 
 
 def _sweep(_: argparse.Namespace) -> None:
-    for name in hosts.sweep():
+    for name in ownership.sweep():
         print(f"swept {name}")
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests import conftest
-from tests.lab import hosts, processes, topology
+from tests.lab import hosts, ownership, processes, topology
 
 pytestmark = pytest.mark.lab
 
@@ -136,14 +136,14 @@ def test_lab_of_a_killed_owner_is_swept(lab_support: None):
         command.communicate(timeout=10)
     assert remains(name)
 
-    assert name in hosts.sweep()
+    assert name in ownership.sweep()
 
     assert not remains(name)
     processes.wait_until(lambda: not any(each.alive for each in daemons), "the daemons' end")
 
 
 def test_sweep_spares_the_living(lab: hosts.Lab):
-    assert lab.name not in hosts.sweep()
+    assert lab.name not in ownership.sweep()
     assert lab.ping(1) == 1
 
 

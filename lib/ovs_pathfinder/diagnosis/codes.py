@@ -65,6 +65,16 @@ MEANINGS: dict[str, Meaning] = {
         meaning="No rule of the receiver's security groups lets the packet in.",
         next=("openstack security group rule list GROUP; add the ingress rule.",),
     ),
+    "conntrack-full": Meaning(
+        meaning="Conntrack has no room for new connections, so that answers are dropped as invalid.",
+        next=(
+            "ovs-appctl dpctl/ct-get-limits; ovs-appctl dpctl/ct-get-maxconns; sysctl net.netfilter.nf_conntrack_max",
+        ),
+    ),
+    "conntrack-invalid": Meaning(
+        meaning="Conntrack calls the packets invalid: it has not seen, or has forgotten, what they answer.",
+        next=("Look at `ovs-appctl dpctl/dump-conntrack` for the two addresses, and at an asymmetric path.",),
+    ),
     "switch-disobeys": Meaning(
         meaning="The flows forward the packet and the switch does not: Open vSwitch itself is at fault.",
         next=(

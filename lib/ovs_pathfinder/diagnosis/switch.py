@@ -290,6 +290,37 @@ def device_down(case: case_.Case, segment: case_.Segment) -> verdict.Finding | N
     )
 
 
+def conntrack_invalid(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
+    """The datapath drops packets that conntrack calls invalid, which no trace from outside can know."""
+    evidence = case.evidence(segment.role)
+    invalid = [one for one in _dropping(case, segment) if one.ct_invalid]
+    counted = {
+        name: rise for name, rise in (evidence.drops if evidence else {}).items() if name.startswith("conntrack")
+    }
+    full = (
+        *(evidence.conntrack_full if evidence else ()),
+        *(f"{name} rose by {rise}" for name, rise in counted.items()),
+    )
+    if not invalid and not full:
+        return None
+    what = "answers" if segment.direction == "reply" else "packets"
+    return case_.finding(
+        case,
+        "conntrack-full" if full else "conntrack-invalid",
+        case_.hop(segment.role, "br-int"),
+        segment.direction,
+        case.certainty(segment.role) if full and invalid else "likely",
+        f"Conntrack on {_who(case, segment)} "
+        + ("is full and has no room for the connection" if full else "does not know the connection")
+        + f", so that the switch drops its {what} as invalid.",
+        (
+            _counts(case, segment),
+            *full,
+            *(f"datapath flow of the probe: {one.raw}" for one in invalid),
+        ),
+    )
+
+
 def disobeys(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
     """Theory forwards and practice drops: the switch does not do what its flows say."""
     trace = _trace(case, segment)
@@ -359,6 +390,7 @@ _RULES: tuple[Callable[[case_.Case, case_.Segment], verdict.Finding | None], ...
     misdirected,
     translation_failed,
     device_down,
+    conntrack_invalid,
     disobeys,
 )
 """In order, the most specific first."""

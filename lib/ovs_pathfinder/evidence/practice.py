@@ -8,12 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from .. import errors, path, process
-from ..vswitch import database, datapath
-from . import capture, host, probe, record, theory, watch
+from ..vswitch import conntrack, coverage, database, datapath
+from . import beacon, capture, host, probe, record, theory, watch
 
-LISTEN_AFTER = 1.5
-"""Seconds without a packet after which a listener that cannot hear the other unit stops."""
 MAX_WINDOW = 180.0
+"""Seconds that a listener watches at the most."""
 Log = Callable[[str], None]
 
 
@@ -136,6 +135,7 @@ def gather(
             traces = list(pool.map(local.examine, local.places))
             traces = _count(traces, "before", local)
             watching.wait_ready()
+            drops = _drops(local)
             watched = time.monotonic()
             log(f"watching {', '.join(one.device for one in watching.observations() if one.device)}")
             sent, first = _exchange(local, watching, settings, nonce, wait, log)
@@ -143,6 +143,7 @@ def gather(
             watching.stop()
     observations = watching.observations()
     log("reading counters and datapath flows")
+    drops = coverage.risen(drops, _drops(local))
     megaflows = _megaflows(local, within=time.monotonic() - watched)
     traces = _count(traces, "after", local) + _second_thoughts(local, observations)
     return record.Evidence(
@@ -162,6 +163,8 @@ def gather(
         observations=observations,
         traces=tuple(traces),
         megaflows=megaflows,
+        drops=drops,
+        conntrack_full=tuple(str(one) for one in conntrack.read() if one.is_full),
         rendezvous=watching.rendezvous(first),
         problems=tuple(local.problems),
     )
@@ -208,7 +211,7 @@ def _exchange(
         return _send(local, watching, settings, nonce, log), ""
     addresses = (local.far.tunnel_address, local.far.management_address) if local.far.unit else ()
     length = settings.count * settings.interval + 2 * probe.ANSWER_WAIT
-    beacon = watch.Beacon(plan, nonce, addresses, wait + length + MAX_WINDOW)
+    signals = beacon.Beacon(plan, nonce, addresses)
     try:
         if "source" in local.roles:
             if local.far.unit:
@@ -219,7 +222,7 @@ def _exchange(
         log("listening")
         return None, _listen(watching, wait, length)
     finally:
-        beacon.done()
+        signals.done()
 
 
 def _send(local: _Local, watching: watch.Watch, settings: probe.Settings, nonce: str, log: Log) -> record.Probe:
@@ -240,13 +243,12 @@ def _send(local: _Local, watching: watch.Watch, settings: probe.Settings, nonce:
 
 def _listen(watching: watch.Watch, wait: float, length: float) -> str:
     """Watch until the source says that it is done, falls silent, or never comes."""
-    begun = time.monotonic()
     watching.wait_for(lambda: bool(watching.heard("watching") or watching.heard("done")), wait)
     first = watching.heard("watching") or watching.heard("done")
-    # A source that could not be heard may send all the same: its packets are then all there is to go by.
+    # A source that cannot be heard may send all the same: its packets are then all there is to go by.
     window = min(MAX_WINDOW, wait + length) if first else length
-    watching.wait_for(lambda: bool(watching.heard("done")), window - (0 if first else LISTEN_AFTER))
-    return first if first else (watching.heard("watching") if time.monotonic() > begun else "")
+    watching.wait_for(lambda: bool(watching.heard("done")), window)
+    return first or watching.heard("watching")
 
 
 def _count(traces: Sequence[record.Trace], when: str, local: _Local) -> list[record.Trace]:
@@ -277,6 +279,14 @@ def _second_thoughts(local: _Local, observations: Sequence[record.Observation]) 
     return extra
 
 
+def _drops(local: _Local) -> dict[str, int]:
+    try:
+        return coverage.read()
+    except process.ProcessError as error:
+        local.problems.append(f"The switch's own drop counters could not be read: {error}.")
+        return {}
+
+
 def _neighbour_state(local: _Local) -> str:
     device = local.devices.get("source")
     return host.neighbour(local.plan.destination.address, device.name) if device and device.present else ""
@@ -304,7 +314,13 @@ def _megaflows(local: _Local, within: float) -> tuple[record.Megaflow, ...]:
         if flows.unknown:
             local.problems.append(f"{len(flows.unknown)} datapath flows were not understood: {flows.unknown[0][:300]}")
         found += [
-            record.Megaflow(direction=direction, packets=flow.packets, actions=flow.actions, raw=flow.raw)
+            record.Megaflow(
+                direction=direction,
+                packets=flow.packets,
+                actions=flow.actions,
+                ct_invalid=flow.ct_invalid,
+                raw=flow.raw,
+            )
             for flow in flows.flows
             if flow.age is not None and flow.age <= within
         ]

@@ -94,6 +94,8 @@ class Megaflow(path.Model):
     direction: path.Direction
     packets: int
     actions: str
+    ct_invalid: bool = False
+    """Whether it is for packets that conntrack calls invalid."""
     raw: str
 
 
@@ -168,6 +170,10 @@ class Evidence(path.Model):
     observations: tuple[Observation, ...] = ()
     traces: tuple[Trace, ...] = ()
     megaflows: tuple[Megaflow, ...] = ()
+    conntrack_full: tuple[str, ...] = ()
+    """Sentences on the conntrack tables that had no room after the probe."""
+    drops: dict[str, int] = pydantic.Field(default_factory=dict[str, int])
+    """By how much vswitchd's own counters of dropped packets rose during the probe, whoever's packets they were."""
     rendezvous: Rendezvous = Rendezvous()
     problems: tuple[str, ...] = ()
     """Whole sentences on what could not be found out."""

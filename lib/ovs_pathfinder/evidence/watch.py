@@ -1,11 +1,9 @@
 """Practice: all observation points of one host together, and the other unit's signs of life."""
 
-import ipaddress
 import threading
-import time
 from collections.abc import Callable, Iterable
 
-from .. import path, process
+from .. import path
 from . import capture, packet, probe, record
 
 _SYN, _RST, _ACK = 0x02, 0x04, 0x10
@@ -198,35 +196,3 @@ def _refusal(plan: path.Plan, direction: path.Direction, seen: packet.Packet) ->
     near = int.from_bytes(seen.payload[header : header + 2], "big")
     far = int.from_bytes(seen.payload[header + 2 : header + 4], "big")
     return (direction, str(near)) if far == plan.port else None
-
-
-class Beacon:
-    """Marked pings that tell the other unit, over each address it has, that this one watches."""
-
-    def __init__(self, plan: path.Plan, nonce: str, addresses: Iterable[str], seconds: float) -> None:
-        self._plan = plan
-        self._nonce = nonce
-        self._addresses = tuple(sorted({address for address in addresses if address}))
-        count = int(seconds / 0.2)
-        self._pings = [self._ping(address, "watching", count, 0.2) for address in self._addresses]
-
-    def _ping(self, address: str, purpose: probe.Purpose, count: int, interval: float) -> process.Running:
-        version = ipaddress.ip_address(address).version
-        options = ["-n", "-q", "-c", str(count), "-i", f"{interval:g}", "-W", "0.2", "-s", "40"]
-        return process.Running(
-            ["ping", f"-{version}", *options, "-p", probe.mark(self._plan, purpose, self._nonce), address]
-        )
-
-    def done(self) -> None:
-        """Say three times that this unit has finished, and fall silent."""
-        self.stop()
-        self._pings = [self._ping(address, "done", 3, 0.02) for address in self._addresses]
-        deadline = time.monotonic() + 0.4
-        for ping in self._pings:
-            ping.finish(max(0.05, deadline - time.monotonic()))
-        self._pings = []
-
-    def stop(self) -> None:
-        """Fall silent."""
-        for ping in self._pings:
-            ping.stop(0.3)

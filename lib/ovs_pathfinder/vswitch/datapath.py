@@ -23,6 +23,18 @@ class Megaflow(path.Model):
     raw: str
 
     @property
+    def ct_invalid(self) -> bool:
+        """Whether it matches packets that conntrack calls invalid (bit 0x10 of ct_state, ovs-fields(7))."""
+        found = re.search(r"ct_state\((?P<state>[^()/]*)(?:/(?P<mask>[^()]*))?\)", self.key)
+        if found is None:
+            return False
+        state, mask = found["state"], found["mask"]
+        if "inv" in state:
+            return "+inv" in state or "inv" in state.split("|")
+        bits = int(state or "0", 0) & int(mask, 0) if mask else int(state or "0", 0)
+        return bool(bits & 0x10)
+
+    @property
     def age(self) -> float | None:
         """Seconds since it was last used; None where it never was."""
         found = re.match(r"^([0-9.]+)s$", self.used)

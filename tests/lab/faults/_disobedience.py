@@ -40,7 +40,7 @@ def _call(rundir: pathlib.Path, method: str, *arguments: str) -> str:
             text += connection.recv(1 << 16).decode()
             with contextlib.suppress(json.JSONDecodeError):
                 answer = json.loads(text)
-                if "error" in answer:  # such as a flow that has just gone
+                if answer.get("error"):  # such as a flow that has just gone
                     print(answer["error"], file=sys.stderr, flush=True)
                 return cast("str", answer.get("result", ""))
 

@@ -48,6 +48,9 @@ def start(
             work(store, deployed, definition, unit, hooks)
         except BaseException:
             store.write_log(unit, "ERROR", "agent", traceback.format_exc())
+            with store.agent(unit, wait=False) as held:
+                if held:
+                    _bury(store, unit)
             os._exit(1)
         os._exit(0)
     return started

@@ -171,4 +171,4 @@ def _run_all(store: controller.Controller, deployed: model.Model, definition: ch
     for unit in deployed.units:
         failed = store.read()["units"][unit]["hook-error"]
         if failed:
-            raise errors.JujuError(f"hook failed: {failed!r} on unit {unit}; see {store.log}")
+            raise errors.JujuError(f'hook failed: "{failed}" on unit {unit}; see {store.log}')

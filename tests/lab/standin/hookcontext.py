@@ -102,9 +102,13 @@ class Context:
     # Relations ---------------------------------------------------------------
 
     def relations(self) -> dict[str, dict[str, Any]]:
-        """Return the unit's relations by id."""
-        known: dict[str, dict[str, Any]] = self.store.read()["relations"]
-        return {identity: relation for identity, relation in known.items() if self.unit in relation["members"]}
+        """Return the unit's relations by id; while the model starts, nobody has joined them."""
+        data = self.store.read()
+        known: dict[str, dict[str, Any]] = data["relations"]
+        found = {identity: relation for identity, relation in known.items() if self.unit in relation["members"]}
+        if data["phase"] == "starting":
+            return {identity: {**relation, "members": {self.unit: []}} for identity, relation in found.items()}
+        return found
 
     def settings(self, relation: str, entity: str) -> dict[str, str]:
         """Return a databag as this context sees it.

@@ -1,6 +1,21 @@
 """The model file: which units there are, how their hosts are entered, and what they are related to.
 
-Read by hand rather than by pydantic, whose import would double the time that a command takes.
+Relative paths in it start at its own directory. Every key but `units` has a default:
+
+    application: ovs-pathfinder
+    charm: /path/to/charm               # this checkout
+    state: state                        # databags and tasks, created when missing
+    juju-version: 3.6.9                 # 2.9.x has its own commands and output
+    model: lab
+    deliver: auto                       # or manual: hooks wait for `deliver` and `fire`
+    deploy: short                       # or full: with the relation hooks of juju-info
+    config: {}
+    units:
+      ovs-pathfinder/0: {principal: octavia/2, leader: true, enter: [], env: {}, address: 127.0.0.1}
+    relations:
+      keystone-credentials: {remote-app: keystone, units: {keystone/0: {auth_host: 10.0.0.1}}, app-data: {}}
+
+It is read by hand rather than by pydantic, whose import would double the time that a command takes.
 """
 
 import dataclasses
@@ -175,13 +190,10 @@ def _model(content: object, home: pathlib.Path) -> Model:
     application = mapping.text("application", "ovs-pathfinder")
     units = {name: _unit(name, entry, application) for name, entry in mapping.inner("units").rest().items()}
     relations = {name: _relation(name, entry) for name, entry in mapping.inner("relations").rest().items()}
-    state = mapping.text("state")
-    if not state:
-        raise errors.ModelError("state is missing: the directory that holds databags and tasks")
     model = Model(
         application=application,
         charm=(home / pathlib.Path(mapping.text("charm", str(CHECKOUT))).expanduser()).resolve(),
-        state=(home / pathlib.Path(state).expanduser()).absolute(),
+        state=(home / pathlib.Path(mapping.text("state", "state")).expanduser()).absolute(),
         juju_version=mapping.text("juju-version", JUJU_VERSION),
         model=mapping.text("model", "lab"),
         deliver=mapping.text("deliver", "auto", ("auto", "manual")),

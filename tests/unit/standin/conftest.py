@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Generator
 from typing import Any, NoReturn
 
+import jsonschema
 import pytest
 import yaml
 
@@ -34,6 +35,8 @@ MODEL: dict[str, Any] = {
     },
 }
 LIMIT = 20.0
+PRELOADED = (jsonschema,)
+"""What the commands import when they need it: done here once, rather than in every fork."""
 
 
 def until(condition: Callable[[], Any]) -> Any:

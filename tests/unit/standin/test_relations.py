@@ -55,7 +55,7 @@ def test_an_exception_in_a_handler_flushes_nothing(ops_lab: Lab) -> None:
     reader = ops_lab.run("throwaway/1", "read")["results"]
 
     assert task["message"] == "exit status 1"
-    assert "RuntimeError: told to crash" in task["results"]["stderr"]
+    assert "Uncaught RuntimeError in charm code: told to crash" in task["results"]["stderr"]
     assert json.loads(reader["units"])["throwaway/0"] == {"principal": "octavia/2"}
 
 
@@ -153,6 +153,24 @@ def test_a_hook_that_fails_stops_the_command_and_is_tried_again(lab: Lab, tmp_pa
     assert failed.returncode == 1
     assert "told to break" in failed.stderr
     assert passed.returncode == 0
+
+
+def test_a_deployment_that_fails_says_so_and_is_resumed(lab: Lab, tmp_path: pathlib.Path) -> None:
+    broken = tmp_path / "broken"
+    broken.write_text("config-changed")
+    unit = {"env": {"BROKEN": str(broken)}}
+    lab.write(units={"throwaway/0": unit}, state=str(tmp_path / "new"), relations={})
+
+    failed = lab.juju("status")
+    broken.unlink()
+    passed = lab.juju("status")
+    log = (tmp_path / "new" / "debug.log").read_text()
+
+    assert failed.returncode == 1
+    assert failed.stderr.startswith('ERROR hook failed: "config-changed" on unit throwaway/0')
+    assert passed.returncode == 0
+    assert "ready" in passed.stdout
+    assert log.count('hook "config-changed" failed: exit status 1') == 1
 
 
 def test_configuration_reaches_the_charm(lab: Lab) -> None:

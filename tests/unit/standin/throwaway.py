@@ -173,6 +173,7 @@ if kind == "hooks":
     if os.environ.get("JUJU_RELATION") == "throwaway-peers":
         tool("relation-set", "principal=" + os.environ["JUJU_PRINCIPAL_UNIT"])
     tool("status-set", "active", "ready")
+    tool("juju-log", "ready")
 elif name == "echo":
     tool("action-log", "echoing")
     tool("action-log", "still echoing")
@@ -203,8 +204,9 @@ elif name == "wait-for":
         file.write(str(os.getpid()))
     os.rename(file.name, file.name[:-4])
     tool("relation-set", "-r", "0", "waited=yes")
+    other = get("say") or path
     end = time.monotonic() + 20
-    while not os.path.exists(get("say") or path) and time.monotonic() < end:
+    while not os.path.exists(other) and time.monotonic() < end:
         time.sleep(0.02)
     tool("action-set", "met=" + str(time.monotonic() < end).lower())
 elif name == "results":
