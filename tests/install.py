@@ -24,7 +24,7 @@ SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 def run(*command: str) -> None:
     """Run a command; its own message says what went wrong."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "UV_PYTHON_DOWNLOADS": "never"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, check=False)  # noqa: S603
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
     if done.returncode != 0:
         sys.exit(f"install: `{' '.join(command)}` failed with exit status {done.returncode}")
 
@@ -39,7 +39,9 @@ def packages() -> None:
     if not missing:
         return
     if not shutil.which("apt-get", path=SEARCH_PATH):
-        sys.exit(f"install: this is neither Debian nor Ubuntu; install {', '.join(missing)} by hand, then run this again")
+        sys.exit(
+            f"install: this is neither Debian nor Ubuntu; install {', '.join(missing)} by hand, then run this again"
+        )
     sudo = [] if os.geteuid() == 0 else ["sudo"]
     print(f"installing {', '.join(missing)}", flush=True)
     run(*sudo, "apt-get", "update", "-qq")

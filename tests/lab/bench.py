@@ -70,9 +70,7 @@ def _any(host: Any, *command: str) -> str:
 
 def _watched(watcher: Any, capture: list[str], sender: Any, ping: list[str]) -> None:
     """Capture on one host while another sends, and stop when it has."""
-    tool = subprocess.Popen(
-        _argv(watcher, capture), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
+    tool = subprocess.Popen(_argv(watcher, capture), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert tool.stderr is not None
     for line in tool.stderr:
         if "listening on" in line:
@@ -94,8 +92,8 @@ def by_charm(lab: hosts.Lab, juju: jubilant.Juju) -> dict[str, float]:
     planned = time.monotonic()
     probe = {"run": plan["run"], "count": COUNT, "interval": INTERVAL}
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        units = ("ovs-pathfinder/0", "ovs-pathfinder/1")
-        tasks = list(pool.map(lambda unit: juju.run(unit, "probe-path", probe), units))
+        futures = [pool.submit(juju.run, unit, "probe-path", probe) for unit in plan["units"].split()]
+        tasks = [future.result() for future in futures]
     probed = time.monotonic()
     report = juju.run("ovs-pathfinder/0", "path-report", {"run": plan["run"]}).results
     reported = time.monotonic()

@@ -58,6 +58,10 @@ class Segment:
     kind: Literal["sender", "switch", "underlay", "guest", "receiver"]
     role: path.Role
     """The host that the stretch is on; of the underlay, the sending one."""
+    sender: path.Role | None = None
+    """Of a switch: the end whose port the packets come in through; None where they come from a tunnel."""
+    receiver: path.Role | None = None
+    """Of a switch: the end whose port they should leave through; None where they should enter a tunnel."""
 
     @property
     def direction(self) -> path.Direction:
@@ -79,10 +83,19 @@ def segment(case: Case, loss: account.Loss) -> Segment:
     if "underlay" in before and "underlay" in after:
         return Segment(loss, "underlay", "source" if loss.direction == "forward" else "destination")
     if before.startswith("source") and after.startswith("source"):
-        return Segment(loss, "switch", "source")
+        return _switch(case, loss, "source")
     if before.startswith("destination") and after.startswith("destination"):
-        return Segment(loss, "switch", "destination")
+        return _switch(case, loss, "destination")
     return _across(case, loss)
+
+
+def _switch(case: Case, loss: account.Loss, role: path.Role) -> Segment:
+    """Return the stretch through one host's switch, with the ends that are plugged into it."""
+    near: path.Role = "source" if loss.direction == "forward" else "destination"
+    far: path.Role = "destination" if loss.direction == "forward" else "source"
+    if case.plan.same_host:
+        return Segment(loss, "switch", role, sender=near, receiver=far)
+    return Segment(loss, "switch", role, sender=role if role == near else None, receiver=role if role == far else None)
 
 
 def _turns(case: Case) -> bool:
@@ -94,13 +107,13 @@ def _across(case: Case, loss: account.Loss) -> Segment:
     """Choose, for a loss between points of two hosts, the first host whose rules do not forward the packet."""
     roles: tuple[path.Role, path.Role] = ("source", "destination")
     if case.plan.same_host:
-        return Segment(loss, "switch", "source")
+        return _switch(case, loss, "source")
     order = roles if loss.direction == "forward" else roles[::-1]
     near = "source" if (loss.before or "").startswith("source") else "destination"
     for role in order[order.index(near) :]:
         trace = case.trace(role, loss.direction)
         if trace is not None and trace.outcome not in ("forwarded", "flooded"):
-            return Segment(loss, "switch", role)
+            return _switch(case, loss, role)
     return Segment(loss, "underlay", near)
 
 

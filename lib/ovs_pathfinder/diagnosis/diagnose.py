@@ -190,7 +190,7 @@ def _hops(case: case_.Case, first: verdict.Finding) -> tuple[verdict.HopState, .
         "guest",
     )
     if case.plan.same_host:
-        hops = ("source-port", "source-br-int", "destination-port", "guest")
+        hops = ("source-port", "source-br-int", "destination-br-int", "destination-port", "guest")
     return tuple(_hop(case, hop, first) for hop in hops)
 
 

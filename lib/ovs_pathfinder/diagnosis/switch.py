@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from .. import path
 from ..evidence import record
 from ..vswitch import tables
 from . import case as case_
@@ -28,8 +29,21 @@ def _who(case: case_.Case, segment: case_.Segment) -> str:
     return end.principal or end.unit or end.port.host
 
 
-def _is_sending(segment: case_.Segment) -> bool:
-    return (segment.role == "source") == (segment.direction == "forward")
+def _ends(segment: case_.Segment) -> tuple[path.Role, ...]:
+    """Return the ends of the path that are plugged into this switch, the sending one first."""
+    return tuple(role for role in (segment.sender, segment.receiver) if role is not None)
+
+
+def _device(case: case_.Case, role: path.Role) -> record.Device | None:
+    evidence = case.evidence(role)
+    return evidence.devices.get(role) if evidence else None
+
+
+def _side(segment: case_.Segment, step: record.Step) -> path.Role:
+    """Return the end that a table of the firewall guards: 81 and 82 the receiver's, the others the sender's."""
+    if step.table in (81, 82) and segment.receiver is not None:
+        return segment.receiver
+    return segment.sender or segment.role
 
 
 def _counts(case: case_.Case, segment: case_.Segment) -> str:
@@ -57,32 +71,33 @@ def _moved(step: record.Step) -> str:
 
 
 def not_plugged(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
-    """The port's device is not on the host, or not on its switch."""
-    evidence = case.evidence(segment.role)
-    device = evidence.devices.get(segment.role) if evidence else None
-    if device is None or (device.present and device.on_switch and (device.ofport or 0) > 0):
-        return None
-    where = "on the host" if not device.present else "on the switch"
-    return case_.finding(
-        case,
-        "port-not-plugged",
-        case_.hop(segment.role, "port"),
-        segment.direction,
-        case.certainty(segment.role),
-        f"The port's device {device.name} is not {where} of {_who(case, segment)}.",
-        (_counts(case, segment), device.error),
-    )
+    """The device of a port is not on the host, or not on its switch."""
+    for role in _ends(segment):
+        device = _device(case, role)
+        if device is None or (device.present and device.on_switch and (device.ofport or 0) > 0):
+            continue
+        where = "on the host" if not device.present else "on the switch"
+        return case_.finding(
+            case,
+            "port-not-plugged",
+            case_.hop(role, "port"),
+            segment.direction,
+            case.certainty(segment.role),
+            f"The port's device {device.name} is not {where} of {_who(case, segment)}.",
+            (_counts(case, segment), device.error),
+        )
+    return None
 
 
 def sender_mac(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
     """The sender's packets carry another MAC address than its Neutron port has."""
-    evidence = case.evidence(segment.role)
-    if evidence is None or not _is_sending(segment):
+    role = segment.sender
+    evidence = case.evidence(role) if role else None
+    if evidence is None or role is None:
         return None
-    point = "source-port" if segment.role == "source" else "destination-port"
-    watched = evidence.observation(point)
-    port = case.plan.endpoint(segment.role).port
-    seen = (watched.forward_mac if segment.role == "source" else watched.reply_mac) if watched else ""
+    watched = evidence.observation("source-port" if role == "source" else "destination-port")
+    port = case.plan.endpoint(role).port
+    seen = (watched.forward_mac if role == "source" else watched.reply_mac) if watched else ""
     if not seen or seen == port.mac or any(pair.mac == seen for pair in port.allowed_address_pairs):
         return None
     trace = evidence.trace(segment.direction, "seen")
@@ -90,7 +105,7 @@ def sender_mac(case: case_.Case, segment: case_.Segment) -> verdict.Finding | No
     return case_.finding(
         case,
         "source-mac-wrong",
-        case_.hop(segment.role, "br-int"),
+        case_.hop(role, "br-int"),
         segment.direction,
         "proven" if drops else "likely",
         f"{_who(case, segment)} sends from MAC address {seen}, and Neutron's port {port.name or port.id} has "
@@ -101,27 +116,28 @@ def sender_mac(case: case_.Case, segment: case_.Segment) -> verdict.Finding | No
 
 
 def dead_vlan(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
-    """The port is on the VLAN in which everything is dropped, as Neutron disabled or could not bind it."""
-    evidence = case.evidence(segment.role)
-    device = evidence.devices.get(segment.role) if evidence else None
-    if device is None or device.tag != _DEAD_VLAN:
-        return None
-    port = case.plan.endpoint(segment.role).port
-    if not port.admin_state_up:
-        code, why = "port-disabled", "it is administratively down"
-    elif port.vif_type in ("unbound", "binding_failed", ""):
-        code, why = "port-unbound", f"Neutron could not bind it (vif_type {port.vif_type or 'empty'})"
-    else:
-        code, why = "port-not-wired", "Neutron's agent has not wired it"
-    return case_.finding(
-        case,
-        code,
-        case_.hop(segment.role, "br-int"),
-        segment.direction,
-        case.certainty(segment.role),
-        f"Port {port.name or port.id} of {_who(case, segment)} is on the dead VLAN {_DEAD_VLAN}: {why}.",
-        (_counts(case, segment), f"{device.name}: tag {device.tag}", *_quote(_trace(case, segment))),
-    )
+    """A port is on the VLAN in which everything is dropped, as Neutron disabled or could not bind it."""
+    for role in _ends(segment):
+        device = _device(case, role)
+        if device is None or device.tag != _DEAD_VLAN:
+            continue
+        port = case.plan.endpoint(role).port
+        if not port.admin_state_up:
+            code, why = "port-disabled", "it is administratively down"
+        elif port.vif_type in ("unbound", "binding_failed", ""):
+            code, why = "port-unbound", f"Neutron could not bind it (vif_type {port.vif_type or 'empty'})"
+        else:
+            code, why = "port-not-wired", "Neutron's agent has not wired it"
+        return case_.finding(
+            case,
+            code,
+            case_.hop(role, "br-int"),
+            segment.direction,
+            case.certainty(segment.role),
+            f"Port {port.name or port.id} of {_who(case, segment)} is on the dead VLAN {_DEAD_VLAN}: {why}.",
+            (_counts(case, segment), f"{device.name}: tag {device.tag}", *_quote(_trace(case, segment))),
+        )
+    return None
 
 
 def tunnel_missing(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
@@ -170,7 +186,7 @@ def rules_drop(case: case_.Case, segment: case_.Segment) -> verdict.Finding | No
     return case_.finding(
         case,
         code,
-        case_.hop(segment.role, place),
+        case_.hop(_side(segment, step), place),
         segment.direction,
         case.certainty(segment.role),
         f"On {_who(case, segment)} the packets end in {where}: {why}.",
@@ -205,7 +221,7 @@ def _place(bridge: str) -> case_.Place:
 
 
 def _reading_br_int(case: case_.Case, segment: case_.Segment, step: record.Step) -> tuple[str, case_.Place, str]:
-    end = case.plan.endpoint(segment.role)
+    end = case.plan.endpoint(_side(segment, step))
     groups = " and ".join(group.name or group.id for group in end.port.security_groups) or "no security group"
     what = case.plan.protocol + (f" port {case.plan.port}" if case.plan.port else "")
     if step.priority is None:
@@ -274,14 +290,14 @@ def translation_failed(case: case_.Case, segment: case_.Segment) -> verdict.Find
 
 def device_down(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
     """The switch hands packets to a guest's device that is down."""
-    evidence = case.evidence(segment.role)
-    device = evidence.devices.get(segment.role) if evidence else None
-    if device is None or _is_sending(segment) or (device.up and device.carrier):
+    role = segment.receiver
+    device = _device(case, role) if role else None
+    if device is None or (device.up and device.carrier):
         return None
     return case_.finding(
         case,
         "guest-port-down",
-        "guest" if segment.role == "destination" else "source-port",
+        "guest" if role == "destination" else "source-port",
         segment.direction,
         case.certainty(segment.role),
         f"{device.name} on {_who(case, segment)} {'has no carrier' if device.up else 'is down'}: "

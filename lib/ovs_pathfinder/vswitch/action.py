@@ -7,9 +7,12 @@ from .. import path
 
 _TUNNEL_SET = re.compile(r"^set\(tunnel\((?P<fields>.*)\)\)$", re.DOTALL)
 _PUSH = re.compile(r"^tnl_push\((?P<fields>.*)\)$", re.DOTALL)
-_NESTED = re.compile(r"^(?:clone|sample|check_pkt_len|trunc|dec_ttl)\((?P<inner>.*)\)$", re.DOTALL)
+_NESTED = re.compile(
+    r"^(?:clone|sample|actions|check_pkt_len|gt|le|dec_ttl|le_1)\((?P<inner>.*)\)$",
+    re.DOTALL,
+)
 _PORT = re.compile(r"^[A-Za-z0-9_.:@-]+$")
-_NOT_PORTS = {"drop", "pop_vlan", "pop_eth", "pop_nsh", "ct_clear", "pop_mpls", "<empty>"}
+_NOT_PORTS = {"drop", "pop_vlan", "pop_eth", "pop_nsh", "ct", "ct_clear", "pop_mpls", "<empty>"}
 
 
 class Output(path.Model):
@@ -48,29 +51,53 @@ def split(text: str) -> list[str]:
 def outputs(text: str) -> list[Output]:
     """Return where these datapath actions send the packet, tunnels of both datapaths told from devices.
 
-    The kernel's datapath prints `set(tunnel(tun_id=0x2f1,dst=172.20.0.209,…)),2`; the one in userspace prints
+    The kernel's datapath prints `set(tunnel(tun_id=0x2f1,dst=172.20.0.209,…)),2`: a header that stays with the packet,
+    and that only the tunnel's port, the first that follows, puts to use. The one in userspace prints
     `tnl_push(tnl_port(6),header(…),out_port(2)),1`, where 1 is the device that carries the tunnel's packet.
     """
-    return list(_outputs(text))
+    return list(_outputs(text, _Header()))
 
 
-def _outputs(text: str) -> Iterator[Output]:
-    remote, key, pushed = "", None, False
+class _Header:
+    """The tunnel header that the next packet out would get."""
+
+    def __init__(self, remote: str = "", key: int | None = None, port: str = "", *, pushed: bool = False) -> None:
+        self.remote = remote
+        self.key = key
+        self.port = port
+        """The kernel's port for tunnels of this type; empty until it is seen."""
+        self.pushed = pushed
+
+    def copy(self) -> "_Header":
+        return _Header(self.remote, self.key, self.port, pushed=self.pushed)
+
+    def output(self, port: str) -> Output:
+        """Send the packet out of a port; a header that was pushed is on this packet alone."""
+        if self.pushed:
+            sent = Output(port=port, remote=self.remote, key=self.key)
+            self.remote, self.key, self.pushed = "", None, False
+            return sent
+        if not self.remote:
+            return Output(port=port)
+        self.port = self.port or port
+        return Output(port=port, remote=self.remote, key=self.key) if port == self.port else Output(port=port)
+
+
+def _outputs(text: str, header: _Header) -> Iterator[Output]:
     for part in split(text):
         if (tunnel := _TUNNEL_SET.match(part)) is not None:
-            remote, key = _field(tunnel["fields"], "dst", "ipv6_dst"), _key(tunnel["fields"])
+            fields = tunnel["fields"]
+            header = _Header(_field(fields, "dst", "ipv6_dst"), _key(fields))
         elif (push := _PUSH.match(part)) is not None:
-            if pushed:
-                yield Output(port="", remote=remote, key=key)
-            remote, key, pushed = _outer_destination(push["fields"]), _key(push["fields"]), True
+            if header.pushed:
+                yield header.output("")
+            header = _Header(_outer_destination(push["fields"]), _key(push["fields"]), pushed=True)
         elif (nested := _NESTED.match(part)) is not None:
-            yield from _outputs(nested["inner"])
+            yield from _outputs(nested["inner"], header.copy())
         elif part not in _NOT_PORTS and _PORT.match(part):
-            yield Output(port=part, remote=remote, key=key)
-            if pushed:  # the header is on this packet alone
-                remote, key, pushed = "", None, False
-    if pushed:
-        yield Output(port="", remote=remote, key=key)
+            yield header.output(part)
+    if header.pushed:
+        yield header.output("")
 
 
 def _field(fields: str, *names: str) -> str:

@@ -83,7 +83,12 @@ def parse(text: str) -> Trace:
 
 
 class _Reader:
-    """Where the reading of a trace stands."""
+    """Where the reading of a trace stands.
+
+    A bridge or table that is not the last thing its parent does is indented, and what the parent does next stands
+    further left again (`oftrace_node_print_details` in `ofproto-dpif-trace.c`): `_open` holds the indentation and the
+    place in `steps` of each flow that is still under way.
+    """
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
@@ -91,38 +96,57 @@ class _Reader:
         self.warnings: list[str] = []
         self.unknown: list[str] = []
         self.failure = ""
-        self._bridge = ""
-        self._resumed = False
+        self._heading = ""
+        self._open: list[tuple[int, int]] = []
+        self._ended = False
 
     def line(self, line: str) -> None:
         text = line.strip()
         if not text or set(text) == {"-"}:
             return
         if text.startswith(_RULER):
-            self._bridge = ""
+            self._open, self._heading, self._ended = [], "", False
         elif (heading := _BRIDGE.match(line)) is not None:
-            # The first heading after a recirculation names the entry bridge; one after a flow is right again.
-            self._resumed = bool(self.actions) and not self._bridge
-            self._bridge = heading["name"]
+            self._heading = heading["name"]
         elif text.startswith("Datapath actions:"):
-            self.actions.append(text.partition(": ")[2])
+            self.actions.append(text.partition(":")[2].strip())
+            self._ended = True
         elif text.startswith("Translation failed"):
             found = re.search(r"\((.*)\)", text)
             self.failure = found[1] if found else text
-        elif text.startswith(_KNOWN):
-            return
+        elif text.startswith(_KNOWN) or (self._ended and line[0].isspace()):
+            return  # what follows the actions gives reasons for the slow path
         elif (found := _STEP.match(line)) is not None:
-            self.steps.append(_step(self._bridge, found, recirculated=self._resumed))
-        elif self.steps and line.startswith(" "):
-            self._detail(text)
+            self._step(found, _level(line))
+        elif self.steps and line[0].isspace():
+            self._detail(text, _level(line))
         else:
             self.unknown.append(text)
 
-    def _detail(self, text: str) -> None:
+    def _step(self, found: re.Match[str], level: int) -> None:
+        while self._open and self._open[-1][0] > level:
+            self._open.pop()
+        above = self.steps[self._open[-1][1]] if self._open else None
+        # The first heading after a recirculation names the entry bridge; one after a flow is right again.
+        resumed = bool(self.actions) if above is None else above.recirculated and not self._heading
+        bridge = self._heading or (above.bridge if above is not None else "")
+        self._heading = ""
+        self._open.append((level, len(self.steps)))
+        self.steps.append(_step(bridge, found, recirculated=resumed))
+
+    def _detail(self, text: str, level: int) -> None:
         """Keep a line below a flow: what it does, or a remark on that."""
-        self.steps[-1] = self.steps[-1].model_copy(update={"actions": (*self.steps[-1].actions, text)})
+        while len(self._open) > 1 and self._open[-1][0] >= level:
+            self._open.pop()
+        at = self._open[-1][1] if self._open else len(self.steps) - 1
+        self.steps[at] = self.steps[at].model_copy(update={"actions": (*self.steps[at].actions, text)})
         if text.startswith(">>") and "suppress" not in text:
             self.warnings.append(text.strip("> <"))
+
+
+def _level(line: str) -> int:
+    """Return the indentation in columns; tables' numbers are padded to two digits, remarks by one blank."""
+    return (len(line) - len(line.lstrip())) // 4 * 4
 
 
 def _step(bridge: str, found: re.Match[str], *, recirculated: bool) -> Step:

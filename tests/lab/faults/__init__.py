@@ -19,6 +19,10 @@ class Truth:
     code: str
     hop: path.Hop | None = None
     direction: path.Direction | None = None
+    cold: tuple[path.Hop, path.Direction] | None = None
+    """Hop and direction where they are others on a path whose neighbours are unknown: questions are flooded."""
+    also: tuple[str, ...] = ()
+    """Codes that are as right where a warm path hides what tells them apart."""
 
 
 class Fault(Protocol):

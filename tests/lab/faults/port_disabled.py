@@ -3,7 +3,7 @@
 from .. import hosts, topology
 from . import Truth
 
-TRUTH = Truth("broken", "port-disabled", "destination-br-int", "reply")
+TRUTH = Truth("broken", "port-disabled", "destination-br-int", "reply", cold=("destination-br-int", "forward"))
 
 
 def inject(lab: hosts.Lab) -> None:

@@ -7,7 +7,7 @@ import sys
 from .. import hosts
 from . import Truth
 
-TRUTH = Truth("degraded", "underlay-loses-some", "underlay", "forward")
+TRUTH = Truth("degraded", "underlay-loss", "underlay", "forward")
 
 
 def inject(lab: hosts.Lab) -> None:

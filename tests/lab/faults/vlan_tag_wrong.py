@@ -3,7 +3,7 @@
 from .. import hosts, topology
 from . import Truth
 
-TRUTH = Truth("broken", "vlan-tag-wrong", "destination-br-tun", "reply")
+TRUTH = Truth("broken", "vlan-tag-wrong", "destination-br-tun", "reply", cold=("destination-br-int", "forward"))
 
 
 def inject(lab: hosts.Lab) -> None:
