@@ -1,6 +1,7 @@
 """Practice: all observation points of one host together, and the other unit's signs of life."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 
 from .. import path
@@ -36,6 +37,7 @@ class Watch:
         self._heard: dict[str, set[str]] = {}
         self._order: list[str] = []
         self._from: set[str] = set()
+        self._latest = 0.0
 
     def add(self, point: path.Point | None, device: str, expression: str) -> None:
         """Begin to watch a device: for an observation point, or, with None, only for the other unit."""
@@ -81,6 +83,11 @@ class Watch:
             by=tuple(sorted(self._from)),
         )
 
+    @property
+    def quiet_for(self) -> float:
+        """Seconds since the last packet of the probe was seen at any point; very many where none was."""
+        return time.monotonic() - self._latest
+
     def seen(self, point: path.Point, direction: path.Direction) -> int:
         """Return how many of the probe's packets a point has seen."""
         sight = self._sights.get(point)
@@ -120,6 +127,7 @@ class Watch:
             self._see_neighbour(sight, seen)
         elif (found := identify(self._plan, seen)) is not None:
             direction, identity = found
+            self._latest = time.monotonic()
             packets = sight.forward if direction == "forward" else sight.reply
             if len(packets) < _KEPT:
                 packets[identity] = None

@@ -96,7 +96,15 @@ def dump(match: str) -> Megaflows:
     return parse(process.run(["ovs-appctl", "dpctl/dump-flows", "-m", f"filter={match}"], timeout=10))
 
 
-def synchronise() -> None:
-    """Wait until the OpenFlow counters hold what the datapath has counted; twice, as one pass may be under way."""
-    for _ in range(2):
+def synchronise(passes: int = 2) -> None:
+    """Wait until the OpenFlow counters hold what the datapath has counted.
+
+    Args:
+        passes: The revalidators' passes to wait for, half a second each; one may be under way already, and so may have
+            looked at a datapath flow before its last packet.
+
+    Raises:
+        ProcessError: vswitchd does not answer.
+    """
+    for _ in range(passes):
         process.run(["ovs-appctl", "revalidator/wait"], timeout=10)

@@ -1,0 +1,100 @@
+"""What one host brings to the path before any packet is sent: its ends, devices, tunnel and routes."""
+
+import ipaddress
+
+from .. import errors, path, process
+from ..vswitch import database, datapath
+from . import host, record, theory
+
+
+class Local:
+    """What this host brings to the path, before any packet is sent."""
+
+    def __init__(self, plan: path.Plan, unit: str) -> None:
+        self.plan = plan
+        self.unit = unit
+        self.roles = roles_of(plan, unit)
+        self.switch = database.read()
+        self.problems: list[str] = []
+        self.devices: dict[path.Role, record.Device] = {role: self._device(role) for role in self.roles}
+        self.far: path.Endpoint | None = None
+        if len(self.roles) == 1:
+            self.far = plan.endpoint("destination" if self.roles[0] == "source" else "source")
+        self.route = host.route(self.far.tunnel_address) if self.far and self.far.tunnel_address else None
+        try:
+            self.ports = datapath.read_ports()
+        except process.ProcessError as error:
+            raise errors.PathfinderError(
+                "ovs-vswitchd does not answer on this host, so no packet can be traced or forwarded "
+                f"(is openvswitch-switch running?): {' '.join(error.stderr.split())[:200]}"
+            ) from error
+        self.places = theory.places(plan, self.roles, self.switch, self.ports)
+
+    @property
+    def tunnel(self) -> database.Interface | None:
+        """The tunnel port towards the other host."""
+        if self.far is None:
+            return None
+        return self.switch.tunnel_to(self.plan.network.type, self.far.tunnel_address)
+
+    @property
+    def tunnel_remote(self) -> str:
+        """Where the tunnel port leads that is named for the other host (`get_tunnel_name` of Neutron's agent)."""
+        if self.far is None or not self.far.tunnel_address:
+            return ""
+        address = ipaddress.ip_address(self.far.tunnel_address)
+        if address.version != 4:
+            return ""
+        named = self.switch.interface(f"{self.plan.network.type}-{int(address):08x}")
+        return named.options.get("remote_ip", "") if named else ""
+
+    def _device(self, role: path.Role) -> record.Device:
+        port = self.plan.endpoint(role).port
+        interface = self.switch.port_of(port.id)
+        name = interface.name if interface is not None else port.tap
+        # With the iptables_hybrid firewall the switch has qvoXXXXXXXX-XX and the guest hangs on the tap behind it.
+        link = host.link(port.tap if name.startswith("qvo") else name)
+        return record.Device(
+            name=link.name if link else name,
+            present=link is not None,
+            on_switch=interface is not None,
+            ofport=interface.ofport if interface else None,
+            tag=interface.tag if interface else None,
+            error=interface.error if interface else "",
+            mac=link.mac if link else "",
+            addresses=link.addresses if link else (),
+            up=link.up if link else False,
+            carrier=link.carrier if link else False,
+        )
+
+    def examine(self, direction: path.Direction) -> record.Trace:
+        """Trace the plan's packet in one direction."""
+        return theory.examine(self.plan, direction, self.places[direction])
+
+    def underlay_devices(self) -> tuple[str, ...]:
+        """Return the devices on which the tunnel's packets can be seen.
+
+        With the datapath in userspace they never pass the bridge's own device, only the ports below it.
+        """
+        if self.route is None:
+            return ()
+        bridge = self.switch.interface(self.route.device)
+        if bridge is None or bridge.type != "internal" or self.switch.datapath_type != "netdev":
+            return (self.route.device,)
+        return self.switch.system_devices(bridge.bridge) or (self.route.device,)
+
+
+def roles_of(plan: path.Plan, unit: str) -> tuple[path.Role, ...]:
+    """Return which ends of the path a unit is on.
+
+    Raises:
+        PathfinderError: It is on neither.
+    """
+    roles: tuple[path.Role, ...] = ("source", "destination")
+    mine: tuple[path.Role, ...] = tuple(role for role in roles if plan.endpoint(role).unit == unit)
+    if not mine:
+        units = sorted({plan.endpoint(role).unit for role in roles} - {""})
+        raise errors.PathfinderError(
+            f"{unit} is not on the path of run {plan.run}, which lies on {' and '.join(units)}; run probe-path there"
+        )
+    return mine

@@ -1,0 +1,179 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ovs_pathfinder.evidence import theory
+from ovs_pathfinder.vswitch import action, trace
+from tests.unit import recorded
+
+TRACES = [name for name in recorded.files("**/*trace.*.txt") if "refused" not in name]
+
+
+def _path(found: trace.Trace) -> list[str]:
+    return [f"{step.bridge} {step.table}" for step in found.steps]
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_all_of_a_recorded_trace_is_understood(name: str) -> None:
+    text = recorded.text(name)
+
+    found = trace.parse(text)
+
+    assert found.unknown == ()
+    assert found.text == text
+    assert len(found.datapath_actions) == text.count("Datapath actions:")
+    assert len(found.steps) == sum(". " in line and line.strip()[0].isdigit() for line in text.splitlines() if line)
+    assert all(step.bridge for step in found.steps)
+    assert all(step.priority is not None for step in found.steps)
+
+
+@pytest.mark.parametrize("cloud", recorded.CLOUDS)
+def test_the_echo_request_leaves_through_the_tunnel(cloud: str) -> None:
+    found = trace.parse(recorded.text(f"{cloud}/octavia.trace.icmp6-echo-request.txt"))
+
+    assert [(one.remote, one.key) for one in found.outputs] == [("172.20.0.209", 0x2F1)]
+    assert [step.table for step in found.steps if step.bridge == "br-tun"][:2] == [0, 2]
+    assert [step.bridge for step in found.steps][-1] == "br-phy"
+    resumed = [step.table for step in found.steps if step.recirculated]
+    assert resumed == [72, 73, 91, 94]
+    assert found.warnings == ()
+
+
+def test_a_packet_from_the_tunnel_resumes_in_the_wrong_bridge() -> None:
+    found = trace.parse(recorded.text("healthy-gre-l2pop/compute.trace.from-tunnel-echo-request.txt"))
+
+    assert _path(found)[-3:] == ["br-int 81", "br-tun 82", "br-tun 92"]
+    assert [step.table for step in found.steps if step.recirculated] == [82, 92]
+    assert found.outputs == (action.Output(port="5"),)
+    assert found.steps[-1].cookie == found.steps[-2].cookie
+    assert found.steps[-2].match == "ct_state=+new-est,icmp6,reg5=0x2"
+
+
+def test_a_drop_has_no_output() -> None:
+    found = trace.parse(recorded.text("healthy-gre-l2pop/compute.trace.from-tunnel-tcp-8080-no-rule-drop.txt"))
+
+    assert found.outputs == ()
+    assert (found.steps[-2].table, found.steps[-2].priority, found.steps[-2].actions) == (82, 40, ("resubmit(,93)",))
+
+
+def test_a_flood_nests_the_underlay_between_the_tunnels() -> None:
+    found = trace.parse(recorded.text("healthy-gre-3computes-v4/octavia.trace.v4-arp-request.txt"))
+
+    assert [one.remote for one in found.outputs] == ["", "172.20.0.209", "172.20.0.244"]
+    flood = next(step for step in found.steps if step.table == 22)
+    assert [one for one in flood.actions if one.startswith("output")] == ["output:2", "output:3"]
+    assert [step.actions[0] for step in found.steps if step.bridge == "br-phy"] == ["NORMAL", "NORMAL"]
+
+
+def test_the_kernels_tunnels_are_told_from_devices() -> None:
+    found = trace.parse(recorded.text("kernel/trace.flood-vxlan-then-local.txt"))
+
+    assert [(one.port, one.remote) for one in found.outputs] == [
+        ("1", ""),
+        ("3", "172.20.0.209"),
+        ("3", "172.20.0.244"),
+        ("30", ""),
+        ("31", ""),
+    ]
+
+
+def test_bridges_that_are_flooded_to_end_where_their_indentation_does() -> None:
+    found = trace.parse(recorded.text("kernel/trace.nested-bridges.txt"))
+
+    assert _path(found) == [
+        "br-int 0",
+        "br-int 25",
+        "br-ex 0",
+        "br-isolated 0",
+        "br-tun 0",
+        "br-tun 2",
+        "br-tun 22",
+    ]
+    assert found.steps[2].actions == ("drop",)
+
+
+def test_a_table_after_a_nested_bridge_belongs_to_the_outer_one() -> None:
+    found = trace.parse(
+        'bridge("br-tun")\n----------------\n'
+        " 0. priority 3\n    output:2\n\n"
+        '    bridge("br-phy")\n    ----------------\n         0. priority 0\n            NORMAL\n'
+        "    resubmit(,22)\n22. priority 0, cookie 0x1\n    drop\n\nDatapath actions: 1\n"
+    )
+
+    assert _path(found) == ["br-tun 0", "br-phy 0", "br-tun 22"]
+    assert found.steps[0].actions == ("output:2", "resubmit(,22)")
+
+
+def test_a_table_that_is_returned_from_keeps_its_own_actions() -> None:
+    found = trace.parse(
+        'bridge("br-int")\n----------------\n 0. priority 3\n    resubmit(,5)\n     5. priority 1\n            drop\n'
+        "    output:7\n\nDatapath actions: 7\n"
+    )
+
+    assert [step.actions for step in found.steps] == [("resubmit(,5)", "output:7"), ("drop",)]
+
+
+TOO_DEEP = """\
+Flow: ct_state=new|trk,icmp6,in_port=3,vlan_tci=0x0000,dl_src=fa:16:3e:a8:7e:f6,dl_dst=fa:16:3e:0d:9a:cf
+
+bridge("br-int")
+----------------
+ 0. priority 0, cookie 0x1
+    goto_table:60
+60. in_port=3, priority 100, cookie 0x1
+    resubmit(,71)
+71. ct_state=+trk,in_port=3, priority 110, cookie 0x1
+    ct_clear
+    resubmit(,71)
+71. ct_state=+trk,in_port=3, priority 110, cookie 0x1
+    ct_clear
+    resubmit(,71)
+     >>>> resubmit(,71) over max translation depth 64 <<<<
+
+Final flow: unchanged
+Megaflow: recirc_id=0,ct_state=+trk,eth,icmp6,in_port=3
+Datapath actions: drop
+
+Translation failed (Recursion too deep), packet is dropped.
+"""
+
+
+def test_a_translation_that_was_given_up_says_why() -> None:
+    found = trace.parse(TOO_DEEP)
+
+    assert found.failure == "Recursion too deep"
+    assert found.outputs == ()
+    assert found.warnings == ("resubmit(,71) over max translation depth 64",)
+    assert found.unknown == ()
+    place = theory.Place(bridge="br-int", ofport=3, expected_remote="172.20.0.209", expected_key=753)
+    assert theory.judge(found, place) == ("failed", "Recursion too deep")
+
+
+def test_no_match_is_a_step_without_a_priority() -> None:
+    found = trace.parse('bridge("br-int")\n----------------\n 0. No match.\n    drop\n\nDatapath actions: drop\n')
+
+    assert [(step.table, step.priority) for step in found.steps] == [(0, None)]
+    assert found.steps[0].actions[0] == trace.NO_MATCH
+
+
+def test_reasons_for_the_slow_path_belong_to_no_flow() -> None:
+    found = trace.parse(
+        'bridge("br-int")\n----------------\n 0. priority 1\n    controller\n\nDatapath actions: userspace(pid=1)\n'
+        "This flow is handled by the userspace slow path because it:\n"
+        "  - Sends \"packet-in\" messages to the OpenFlow controller.\n"
+    )
+
+    assert found.steps[0].actions == ("controller",)
+    assert found.unknown == ()
+
+
+def test_a_refusal_is_not_understood_and_kept() -> None:
+    found = trace.parse(recorded.text("healthy-gre-l2pop/octavia.trace.icmp6-refused-icmp_type.txt"))
+
+    assert found.steps == ()
+    assert "prerequisites not met" in found.unknown[0]
+
+
+@given(st.text(alphabet='bridge("x")\n .0123456789-=>', max_size=200))
+def test_no_text_makes_it_fail(text: str) -> None:
+    assert trace.parse(text).text == text
