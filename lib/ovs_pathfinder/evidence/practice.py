@@ -39,7 +39,7 @@ def gather(
     watching = watch.Watch(plan, nonce, far)
     with concurrent.futures.ThreadPoolExecutor(max_workers=5) as pool:
         try:
-            before = _Counting(here, pool, passes=1)
+            before = _Counting(here, pool, begun - _PASS)
             _watch_all(here, watching)
             traces = before.count(list(pool.map(here.examine, here.places)), "before")
             watching.wait_ready()
@@ -47,11 +47,9 @@ def gather(
             watched = time.monotonic()
             log(f"watching {', '.join(one.device for one in watching.observations() if one.device)}")
             sent, first = _exchange(here, watching, settings, nonce, wait, log)
-            # A packet that was the last one a second ago has been counted by one pass, a younger one perhaps not.
-            after = _Counting(here, pool, passes=1 if watching.quiet_for > _PASS else 2)
+            after = _Counting(here, pool, watching.latest)
         finally:
             watching.stop()
-        log("reading counters and datapath flows")
         observations = watching.observations()
         extra = _second_thoughts(here, observations)
         return record.Evidence(
@@ -78,16 +76,16 @@ def gather(
         )
 
 
-_PASS = 0.6
-"""Seconds from one of the revalidators' passes to the next: `max-revalidator` is 500 ms by default."""
+_PASS = 1.0
+"""Seconds for which older packets must have been counted before the probe; younger ones are few."""
 
 
 class _Counting:
     """OpenFlow counters as they stand: the datapath's are brought over in the background, meanwhile."""
 
-    def __init__(self, here: local.Local, pool: concurrent.futures.Executor, passes: int) -> None:
+    def __init__(self, here: local.Local, pool: concurrent.futures.Executor, since: float) -> None:
         self._here = here
-        self._synchronised = pool.submit(datapath.synchronise, passes)
+        self._synchronised = pool.submit(datapath.synchronise, since)
 
     def count(self, traces: Sequence[record.Trace], when: Literal["before", "after"]) -> list[record.Trace]:
         """Fill in what the flows on the traced paths have counted."""

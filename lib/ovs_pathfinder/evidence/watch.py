@@ -84,9 +84,9 @@ class Watch:
         )
 
     @property
-    def quiet_for(self) -> float:
-        """Seconds since the last packet of the probe was seen at any point; very many where none was."""
-        return time.monotonic() - self._latest
+    def latest(self) -> float:
+        """When the last packet of the probe was seen at any point, by the monotonic clock; 0 where none was."""
+        return self._latest
 
     def seen(self, point: path.Point, direction: path.Direction) -> int:
         """Return how many of the probe's packets a point has seen."""

@@ -1,6 +1,7 @@
 """The datapath: its ports, and the megaflows that really forward packets (`dpif/show`, `dpctl/dump-flows`)."""
 
 import re
+import time
 
 from .. import path, process
 
@@ -10,6 +11,10 @@ _FLOW = re.compile(
     r"used:(?P<used>[^,]+)(?:, flags:[^,]*)?(?:, (?:offloaded:[^,]*|dp:(?P<dp>[^,]+)))*, actions:(?P<actions>.*?)"
     r"(?:, dp-extra-info:.*)?$"
 )
+
+_DUMP = re.compile(r"dump duration\s*:\s*(\d+)ms")
+_ANSWER = 0.05
+"""Seconds that an answer of vswitchd may be late."""
 
 
 class Megaflow(path.Model):
@@ -96,15 +101,21 @@ def dump(match: str) -> Megaflows:
     return parse(process.run(["ovs-appctl", "dpctl/dump-flows", "-m", f"filter={match}"], timeout=10))
 
 
-def synchronise(passes: int = 2) -> None:
-    """Wait until the OpenFlow counters hold what the datapath has counted.
+def synchronise(since: float) -> None:
+    """Wait until the OpenFlow counters hold all packets that the datapath had forwarded at a time.
+
+    The revalidators bring the counts over, in passes that begin every half second (`max-revalidator`). A pass that was
+    under way at that time may have looked at a datapath flow before its last packet: then the next one is waited for.
 
     Args:
-        passes: The revalidators' passes to wait for, half a second each; one may be under way already, and so may have
-            looked at a datapath flow before its last packet.
+        since: Seconds of the monotonic clock.
 
     Raises:
         ProcessError: vswitchd does not answer.
     """
-    for _ in range(passes):
+    for _ in range(2):
         process.run(["ovs-appctl", "revalidator/wait"], timeout=10)
+        ended = time.monotonic()
+        found = _DUMP.search(process.run(["ovs-appctl", "upcall/show"]))
+        if found is not None and ended - int(found[1]) / 1000 - _ANSWER > since:
+            return

@@ -45,10 +45,12 @@ def parse(line: str) -> Flow | None:
         name, _, value = field.partition("=")
         if name in _HEAD_FIELDS:
             head[name] = value
-        elif name == "priority":
+        elif name == "priority" and value.isascii() and value.isdecimal():
             priority = int(value)
         elif field and field not in ("reset_counts", "send_flow_rem", "check_overlap", "no_packet_counts"):
             match.append(field)
+    if not all(head.get(name, "0").isdecimal() for name in ("table", "n_packets", "n_bytes")):
+        return None
     return Flow(
         table=int(head.get("table", "0")),
         priority=priority,

@@ -57,6 +57,6 @@ def test_no_text_makes_it_fail(text: str) -> None:
     assert found is None or found.raw == text.strip()
 
 
-@pytest.mark.parametrize("line", ["table=first, priority=1 actions=drop", "priority=x actions=drop"])
+@pytest.mark.parametrize("line", ["table=first, priority=1 actions=drop", "table=1, n_packets=x, priority=1 actions=drop"])
 def test_a_number_that_is_none_is_no_flow(line: str) -> None:
     assert flow.parse(line) is None

@@ -31,7 +31,8 @@ def test_all_of_a_recorded_trace_is_understood(name: str) -> None:
 def test_the_echo_request_leaves_through_the_tunnel(cloud: str) -> None:
     found = trace.parse(recorded.text(f"{cloud}/octavia.trace.icmp6-echo-request.txt"))
 
-    assert [(one.remote, one.key) for one in found.outputs] == [("172.20.0.209", 0x2F1)]
+    assert [one.remote for one in found.outputs] == ["172.20.0.209"]
+    assert [one.key for one in found.outputs] == [1753 if "vxlan" in cloud else 753]
     assert [step.table for step in found.steps if step.bridge == "br-tun"][:2] == [0, 2]
     assert [step.bridge for step in found.steps][-1] == "br-phy"
     resumed = [step.table for step in found.steps if step.recirculated]

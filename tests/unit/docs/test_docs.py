@@ -1,0 +1,105 @@
+"""The documentation says what is so: links lead somewhere, and what can be typed exists."""
+
+import pathlib
+import re
+import typing
+
+import pytest
+
+from ovs_pathfinder import path
+from ovs_pathfinder.diagnosis import verdict
+from ovs_pathfinder.evidence import record
+from tests.lab import faults
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
+_LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
+_HEADING = re.compile(r"^#+ (?P<text>.+)$", re.MULTILINE)
+_FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+def anchor(heading: str) -> str:
+    """Name a heading's anchor as Git forges do."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def anchors(page: pathlib.Path) -> set[str]:
+    return {anchor(found["text"]) for found in _HEADING.finditer(_FENCE.sub("", page.read_text()))}
+
+
+@pages
+def test_links_lead_somewhere(page: pathlib.Path):
+    targets = [found["target"] for found in _LINK.finditer(_FENCE.sub("", page.read_text()))]
+    for target in targets:
+        if "://" in target:
+            continue
+        file, _, place = target.partition("#")
+        there = (page.parent / file).resolve() if file else page
+        assert there.is_file(), f"{page.name}: {target}"
+        assert there.is_relative_to(ROOT), f"{page.name}: {target}"
+        assert not place or place in anchors(there), f"{page.name}: {target}"
+
+
+def test_every_page_is_reached_from_the_readme():
+    linked = {(ROOT / found["target"]).resolve() for found in _LINK.finditer((ROOT / "README.md").read_text())}
+
+    assert {page for page in PAGES if page.name != "README.md"} <= linked
+
+
+@pages
+def test_targets_and_faults_that_are_named_exist(page: pathlib.Path):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = page.read_text()
+
+    typed = set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE))
+    named = set(re.findall(r"(?:FAULT=|--fault )([a-z][a-z-]*)", text))
+
+    assert typed <= targets
+    assert named <= {*faults.names(), "help"}
+
+
+@pages
+def test_modules_and_files_that_are_named_exist(page: pathlib.Path):
+    text = page.read_text()
+
+    for module in re.findall(r"python -m (tests[.\w]+)", text):
+        file = ROOT / module.replace(".", "/")
+        assert file.with_suffix(".py").is_file() or (file / "__main__.py").is_file(), module
+    for name in re.findall(r"`((?:tests|lib|src|docs)/[\w./-]+)`", text):
+        assert (ROOT / name).exists() or "NAME" in name, name
+
+
+def test_pages_hold_nothing_unfinished():
+    for page in PAGES:
+        assert not re.search(r"@@|TODO|FIXME", page.read_text()), page
+
+
+def test_hops_page_names_every_hop():
+    text = (ROOT / "docs/reference/hops.md").read_text()
+
+    rows = re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)
+
+    assert tuple(rows) == typing.get_args(path.Hop)
+
+
+def test_outcomes_of_traces_are_all_explained():
+    text = (ROOT / "docs/reference/evidence.md").read_text()
+
+    rows = re.findall(r"^\| `([a-z]+)` \|", text.partition("| `outcome` |")[2], re.MULTILINE)
+
+    assert tuple(rows) == typing.get_args(record.Outcome)
+
+
+def test_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 80
+
+
+def test_page_on_reports_explains_every_verdict():
+    text = (ROOT / "docs/how-to/read-a-report.md").read_text()
+    words = {word.replace("-", " ").upper() for word in typing.get_args(verdict.Verdict)}
+
+    rows = re.findall(r"^\| (OK|[A-Z ]+) \| ", text, re.MULTILINE)
+
+    assert set(rows) == words

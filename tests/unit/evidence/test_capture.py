@@ -1,0 +1,113 @@
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+from ovs_pathfinder import path
+from ovs_pathfinder.evidence import capture
+from tests.unit import recorded
+from tests.unit.diagnosis import build
+from tests.unit.evidence import test_packet as made
+
+pytestmark = pytest.mark.skipif(shutil.which("tcpdump") is None, reason="tcpdump is not installed")
+
+
+def plan(kind: str, protocol: str = "icmp", *, family: int = 6) -> path.Plan:
+    base = build.plan()
+    a, b = ("fc00::1", "fc00::2") if family == 6 else ("192.168.77.231", "192.168.77.207")
+    data = base.model_dump()
+    data["source"]["address"], data["destination"]["address"] = a, b
+    data["network"]["type"] = kind
+    data["protocol"], data["port"] = protocol, None if protocol == "icmp" else 9443
+    return path.Plan.model_validate(data)
+
+
+def keep(expression: str, frames: list[bytes], folder: pathlib.Path) -> list[bytes]:
+    """Return the frames that the real tcpdump keeps."""
+    saved = folder / "in.pcap"
+    saved.write_bytes(recorded.savefile(frames))
+    done = subprocess.run(
+        ["tcpdump", "-r", str(saved), "-w", "-", expression], capture_output=True, timeout=10, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return list(recorded.frames_of(done.stdout))
+
+
+@pytest.mark.parametrize("kind", ["gre", "vxlan", "geneve"])
+@pytest.mark.parametrize("protocol", ["icmp", "tcp", "udp"])
+@pytest.mark.parametrize("family", [4, 6])
+def test_filters_compile(kind: str, protocol: str, family: int) -> None:
+    asked = plan(kind, protocol, family=family)
+    for expression in (
+        capture.port_filter(asked),
+        capture.tunnel_filter(asked, "172.20.0.139", "172.20.0.209"),
+        capture.tunnel_filter(asked, "fd00::1", "fd00::2"),
+    ):
+        done = subprocess.run(
+            ["tcpdump", "-y", "EN10MB", "-d", expression], capture_output=True, timeout=10, check=False
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        assert done.stdout
+
+
+def wrapped(kind: str, frame: bytes) -> bytes:
+    if kind == "gre":
+        return made.over4(47, made.gre(frame))
+    return made.over4(17, made.vxlan(frame) if kind == "vxlan" else made.geneve(frame))
+
+
+@pytest.mark.parametrize("kind", ["gre", "vxlan", "geneve"])
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_tunnels_filter_keeps_the_probe_and_no_others(kind: str, family: int, tmp_path: pathlib.Path) -> None:
+    echo, asks = (made.ECHO4, made.ARP) if family == 4 else (made.ECHO6, made.SOLICITATION)
+    wanted = [wrapped(kind, echo), wrapped(kind, asks)]
+    stranger = made.ethernet(0x86DD, made.ipv6(58, made.ECHO6[54:], made.B6, made.B6))
+    others = [wrapped(kind, stranger), wrapped(kind, made.TCP), wrapped(kind, made.UDP), echo]
+    expression = capture.tunnel_filter(plan(kind, family=family), "172.20.0.139", "172.20.0.209")
+
+    assert keep(expression, [*wanted, *others], tmp_path) == wanted
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_a_tunnels_filter_asks_for_the_protocol(protocol: str, tmp_path: pathlib.Path) -> None:
+    family, frame = (4, made.TCP) if protocol == "tcp" else (6, made.UDP)
+    expression = capture.tunnel_filter(plan("gre", protocol, family=family), "172.20.0.139", "172.20.0.209")
+    sent = made.over4(47, made.gre(frame, checksum=True))
+
+    assert keep(expression, [sent], tmp_path) == [sent]
+
+
+@pytest.mark.parametrize("kind", ["gre", "vxlan"])
+def test_a_tunnel_over_ipv6(kind: str, tmp_path: pathlib.Path) -> None:
+    inner = made.gre(made.ECHO6) if kind == "gre" else made.vxlan(made.ECHO6)
+    sent = made.over6(47 if kind == "gre" else 17, inner)
+    expression = capture.tunnel_filter(plan(kind), "fc00::1", "fc00::2")
+
+    assert keep(expression, [sent, made.TCP], tmp_path) == [sent]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_ports_filter_keeps_the_probe_and_no_others(family: int, tmp_path: pathlib.Path) -> None:
+    wanted = [made.ECHO4, made.ARP] if family == 4 else [made.ECHO6, made.SOLICITATION]
+    others = [made.UDP, made.TCP, *([made.ECHO6] if family == 4 else [made.ECHO4, made.ARP])]
+
+    assert keep(capture.port_filter(plan("gre", family=family)), [*wanted, *others], tmp_path) == wanted
+
+
+@pytest.mark.parametrize("cloud", ["healthy-gre-l2pop", "healthy-vxlan-no-l2pop"])
+def test_recorded_tunnels(cloud: str, tmp_path: pathlib.Path) -> None:
+    """All that is recorded there is pings between these two, and discovery."""
+    ends = build.plan().model_dump()
+    ends["source"]["address"] = "fc00:5896:ff23:44dc:f816:3eff:fea8:7ef6"
+    ends["destination"]["address"] = "fc00:5896:ff23:44dc:f816:3eff:fe0d:9acf"
+    ends["network"]["type"] = "gre" if "gre" in cloud else "vxlan"
+    asked = path.Plan.model_validate(ends)
+    frames = list(recorded.frames(f"{cloud}/octavia.underlay.pcap"))
+
+    kept = keep(capture.tunnel_filter(asked, "172.20.0.139", "172.20.0.209"), frames, tmp_path)
+
+    wanted = [one for one in map(made.packet.decode, frames) if one is not None and one.kind.startswith("echo")]
+    found = [one for one in map(made.packet.decode, kept) if one is not None and one.kind.startswith("echo")]
+    assert found == [one for one in wanted if {one.source, one.destination} == {asked.source.address, asked.destination.address}]
+    assert found

@@ -1,0 +1,114 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ovs_pathfinder import errors
+from ovs_pathfinder.evidence import record
+from tests.unit.diagnosis import build
+
+ONE, TWO = build.World().run()
+TEXT = record.to_json(ONE)
+OTHER = record.to_json(TWO)
+
+
+def answer(text: str) -> dict[str, Any]:
+    return {"evidence": text, "return-code": 0, "run": build.RUN}
+
+
+FORMS = {
+    "one": TEXT,
+    "list": f"[{TEXT},{OTHER}]",
+    "in a row": f"{TEXT}\n{OTHER}",
+    "quoted": json.dumps(TEXT),
+    "Juju 3": json.dumps(
+        {
+            "ovs-pathfinder/0": {"id": "2", "results": answer(TEXT), "status": "completed", "timing": {}},
+            "ovs-pathfinder/1": {"id": "3", "results": answer(OTHER), "status": "completed", "timing": {}},
+        }
+    ),
+    "Juju 2.9": json.dumps(
+        {"unit-ovs-pathfinder-0": {"UnitId": "ovs-pathfinder/0", "id": "2", "results": {**answer(TEXT), "Code": "0"}}}
+    ),
+    "results alone": json.dumps({"results": answer(TEXT)}),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_is_read(form: str) -> None:
+    wanted = [ONE, TWO] if form in ("list", "in a row", "Juju 3") else [ONE]
+
+    assert record.read(FORMS[form]) == wanted
+
+
+REFUSED = {
+    "nothing": "",
+    "not JSON": "evidence: yes",
+    "half": TEXT[: len(TEXT) // 2],
+    "a number": "7",
+    "no evidence": "{}",
+    "a failed action": json.dumps({"ovs-pathfinder/0": {"id": "2", "results": {"message": "no"}, "status": "failed"}}),
+    "damaged": TEXT.replace('"unit":', '"unity":'),
+    "newer": TEXT.replace('"version":1', '"version":2', 1),
+    "null": "null",
+    "deep": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_the_rest_is_refused_in_one_sentence(name: str) -> None:
+    with pytest.raises(errors.PathfinderError) as raised:
+        record.read(REFUSED[name])
+
+    assert "\n" not in str(raised.value)
+    assert 20 < len(str(raised.value)) < 400
+
+
+def test_a_newer_version_says_what_to_do() -> None:
+    with pytest.raises(errors.PathfinderError, match="refresh the charm on all units"):
+        record.read(REFUSED["newer"])
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), st.lists, max_leaves=5))
+def test_no_document_makes_it_fail_otherwise(data: Any) -> None:
+    with pytest.raises(errors.PathfinderError):
+        record.read(json.dumps(data))
+
+
+def big(**changes: Any) -> record.Evidence:
+    return ONE.model_copy(update=changes)
+
+
+HUGE = {
+    "traces": big(traces=tuple(one.model_copy(update={"text": "x" * 400_000}) for one in ONE.traces)),
+    "texts of many bytes": big(traces=tuple(one.model_copy(update={"text": "→" * 90_000}) for one in ONE.traces)),
+    "steps": big(traces=(build.trace("forward", "failed", *["br-int 71 110 ct_state=+trk,ipv6,reg5=0x2"] * 5000),)),
+    "megaflows": big(
+        megaflows=(record.Megaflow(direction="forward", packets=1, actions="drop", raw="r" * 9000),) * 60
+    ),
+    "actions": big(megaflows=(record.Megaflow(direction="forward", packets=1, actions="3," * 9000, raw="r"),) * 60),
+    "output": big(probe=record.Probe(command="ping", transmitted=5, output="o" * 300_000)),
+    "problems": big(problems=("p" * 500,) * 500),
+    "long problems": big(problems=("p" * 50_000,) * 5),
+    "identities": big(
+        observations=tuple(
+            one.model_copy(update={"forward": many, "reply": many})
+            for one in ONE.observations
+            for many in [tuple(f"a1b2c3d4/{number}" for number in range(2000))]
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_evidence_always_fits(name: str) -> None:
+    text = record.to_json(HUGE[name])
+
+    assert len(text.encode()) <= record.MAX_BYTES
+    assert record.read(text)[0].unit == ONE.unit
+
+
+def test_little_evidence_is_kept_whole() -> None:
+    assert record.read(TEXT) == [ONE]

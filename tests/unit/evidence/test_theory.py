@@ -1,0 +1,166 @@
+"""The packets that are traced, given to a real switch with recorded flows of Neutron's agent."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from ovs_pathfinder import path
+from ovs_pathfinder.evidence import record, theory
+from ovs_pathfinder.vswitch import database, datapath, flow, trace
+from tests.unit import recorded
+from tests.unit.diagnosis import build
+from tests.unit.vswitch import private
+
+CLOUD = "healthy-gre-3computes-v4"
+V4 = ("192.168.77.231", "192.168.77.207")
+V6 = ("fc00:5896:ff23:44dc:f816:3eff:fea8:7ef6", "fc00:5896:ff23:44dc:f816:3eff:fe0d:9acf")
+PORT = json.loads(recorded.text(f"{CLOUD}/ids.json"))["hm"]["port"]
+
+
+def plan(protocol: str = "icmp", family: int = 6) -> path.Plan:
+    data = build.plan().model_dump()
+    data["source"]["address"], data["destination"]["address"] = V4 if family == 4 else V6
+    data["source"]["port"]["id"] = PORT
+    data["protocol"], data["port"] = protocol, {"icmp": None, "tcp": 9443, "udp": 5555}[protocol]
+    return path.Plan.model_validate(data)
+
+
+@pytest.fixture(scope="module")
+def lines() -> Iterator[dict[str, list[str]]]:
+    """Run the source's switch of the recorded cloud; give its flows."""
+    if reason := private.missing():
+        pytest.skip(reason)
+    with private.running():
+        private.call(
+            *"ovs-vsctl add-br br-int -- set Bridge br-int fail_mode=secure datapath_type=dummy -- add-br br-tun -- set Bridge br-tun datapath_type=dummy".split(),
+            *"-- set Bridge br-tun fail_mode=secure datapath_type=dummy -- add-port br-int o-hm0 tag=1".split(),
+            *f"-- set Interface o-hm0 type=dummy ofport_request=2 external_ids:iface-id={PORT}".split(),
+            *"-- add-port br-int patch-tun -- set Interface patch-tun type=patch options:peer=patch-int".split(),
+            *"ofport_request=1 -- add-port br-tun patch-int -- set Interface patch-int type=patch".split(),
+            *"options:peer=patch-tun ofport_request=1".split(),
+            *_tunnel("gre-ac1400d1", "172.20.0.209", 2),
+            *_tunnel("gre-ac1400f4", "172.20.0.244", 3),
+        )
+        private.kernel_tunnels()
+        yield {
+            bridge: private.install(bridge, recorded.text(f"{CLOUD}/octavia.{bridge}.flows.txt"))
+            for bridge in ("br-int", "br-tun")
+        }
+
+
+def _tunnel(name: str, remote: str, ofport: int) -> list[str]:
+    return [
+        *f"-- add-port br-tun {name} -- set Interface {name} type=gre ofport_request={ofport}".split(),
+        *f"options:remote_ip={remote} options:local_ip=172.20.0.139 options:in_key=flow options:out_key=flow".split(),
+    ]
+
+
+def places(asked: path.Plan) -> dict[path.Direction, theory.Place]:
+    return theory.places(asked, ("source",), database.read(), datapath.read_ports())
+
+
+def test_places_are_where_the_path_begins_and_ends(lines: dict[str, list[str]]) -> None:
+    found = places(plan())
+
+    assert (found["forward"].bridge, found["forward"].ofport) == ("br-int", 2)
+    assert (found["forward"].expected_remote, found["forward"].expected_key) == ("172.20.0.209", 753)
+    assert (found["reply"].bridge, found["reply"].ofport, found["reply"].tunnel_key) == ("br-tun", 2, 753)
+    assert found["reply"].expected_port == datapath.read_ports()["o-hm0"]
+
+
+def test_a_direction_whose_tunnel_is_missing_has_no_place(lines: dict[str, list[str]]) -> None:
+    data = plan().model_dump()
+    data["destination"]["tunnel_address"] = "172.20.0.1"
+
+    assert set(places(path.Plan.model_validate(data))) == {"forward"}
+
+
+@pytest.mark.parametrize("direction", ["forward", "reply"])
+@pytest.mark.parametrize("protocol", ["icmp", "tcp", "udp"])
+@pytest.mark.parametrize("family", [4, 6])
+def test_the_probe_is_traced_to_its_end(
+    lines: dict[str, list[str]], direction: path.Direction, protocol: str, family: int
+) -> None:
+    asked = plan(protocol, family)
+
+    found = theory.examine(asked, direction, places(asked)[direction])
+
+    assert (found.outcome, found.reason) in (("forwarded", ""), ("flooded", "")), found.text
+    assert {step.bridge for step in found.steps} == {"br-int", "br-tun"}
+    wanted = "82" if direction == "reply" else "72"
+    assert any(str(step) .startswith(f"br-int table {wanted},") for step in found.steps)
+    if direction == "forward":
+        assert "output to kernel tunnel" in found.text
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_the_question_for_the_neighbour_is_flooded(lines: dict[str, list[str]], family: int) -> None:
+    asked = plan(family=family)
+
+    found = theory.examine(asked, "forward", places(asked)["forward"], subject="neighbour")
+
+    assert found.outcome == "flooded", found.text
+    assert any("172.20.0.244" in one for one in found.outputs)
+
+
+def test_a_strange_mac_is_dropped(lines: dict[str, list[str]]) -> None:
+    asked = plan()
+
+    found = theory.examine(asked, "forward", places(asked)["forward"], subject="seen", source_mac="fe:16:3e:a8:7e:f6")
+
+    assert found.outcome == "dropped"
+    assert [(step.table, step.priority) for step in found.steps][-2:] == [(71, 10), (93, 0)]
+
+
+def test_every_flow_on_the_path_is_found_and_counted(lines: dict[str, list[str]]) -> None:
+    asked = plan()
+    traces = [theory.examine(asked, one, place) for one, place in places(asked).items()]
+
+    counted = theory.count(theory.count(traces, "before"), "after")
+
+    assert [step.moved for one in counted for step in one.steps] == [0] * sum(len(one.steps) for one in traces)
+
+
+def test_every_recorded_flow_can_be_found_again(lines: dict[str, list[str]]) -> None:
+    parsed = [(bridge, flow.parse(line)) for bridge, texts in lines.items() for line in texts]
+    lost = [
+        one.raw
+        for bridge, one in parsed
+        if one is not None and flow.find(bridge, one.table, one.priority, one.match) is None
+    ]
+
+    assert len(parsed) > 50
+    assert lost == []
+
+
+JUDGED: dict[str, tuple[str, record.Outcome]] = {
+    "octavia.trace.icmp6-echo-request.txt": ("tunnel", "forwarded"),
+    "octavia.trace.v4-tcp-9443.txt": ("tunnel", "forwarded"),
+    "octavia.trace.icmp6-antispoof-drop-mac.txt": ("tunnel", "dropped"),
+    "octavia.trace.icmp6-ct-next-inv.txt": ("tunnel", "dropped"),
+    "octavia.trace.v4-arp-request.txt": ("tunnel", "flooded"),
+    "octavia.trace.icmp6-echo-request-wrong-mac-floods.txt": ("tunnel", "flooded"),
+    "octavia.trace.icmp6-refused-icmp_type.txt": ("tunnel", "unknown"),
+    "compute.trace.from-tunnel-echo-request.txt": ("port", "forwarded"),
+    "compute.trace.from-tunnel-tcp-8080-no-rule-drop.txt": ("port", "dropped"),
+    "compute.trace.from-tunnel-wrong-tun_id.txt": ("port", "dropped"),
+}
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_recorded_traces_are_judged(name: str) -> None:
+    towards, outcome = JUDGED[name]
+    place = theory.Place(bridge="br-int", ofport=2, expected_remote="172.20.0.209", expected_key=753)
+    if towards == "port":
+        place = theory.Place(bridge="br-tun", ofport=2, tunnel_key=753, expected_port="5")
+
+    assert theory.judge(trace.parse(recorded.text(f"{CLOUD}/{name}")), place)[0] == outcome
+
+
+@pytest.mark.parametrize(("key", "remote"), [(754, "172.20.0.209"), (753, "172.20.0.1")])
+def test_another_tunnel_is_another_host(key: int, remote: str) -> None:
+    place = theory.Place(bridge="br-int", ofport=2, expected_remote=remote, expected_key=key)
+    found = trace.parse(recorded.text(f"{CLOUD}/octavia.trace.icmp6-echo-request.txt"))
+
+    assert theory.judge(found, place)[0] == "misdirected"
