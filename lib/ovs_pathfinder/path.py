@@ -48,6 +48,14 @@ def _address(value: str) -> str:
     return str(ipaddress.ip_address(value))
 
 
+def same_address(first: str, second: str) -> bool:
+    """Return whether two texts are one IP address; a word such as `flow` is only like itself."""
+    try:
+        return ipaddress.ip_address(first) == ipaddress.ip_address(second)
+    except ValueError:
+        return first == second
+
+
 Mac = Annotated[str, pydantic.AfterValidator(_mac)]
 Address = Annotated[str, pydantic.AfterValidator(_address)]
 RunId = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9]{8}t[0-9]{6}-[0-9a-f]{6}$")]
@@ -90,6 +98,11 @@ class Port(Model):
     port_security_enabled: bool = True
     security_groups: tuple[SecurityGroup, ...] = ()
     allowed_address_pairs: tuple[AddressPair, ...] = ()
+
+    @property
+    def is_guests(self) -> bool:
+        """Whether it belongs to a server of Nova's, and so is used from inside a guest."""
+        return self.device_owner.startswith("compute:")
 
     @property
     def tap(self) -> str:

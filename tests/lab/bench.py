@@ -23,6 +23,7 @@ from . import demo, faults, hosts, topology
 
 ROUNDS = 3
 COUNT, INTERVAL = 5, 0.2
+ACTIONS = ("plan-path", "probe-path", "path-report")
 STOPWATCH = pathlib.Path(__file__).with_name("_stopwatch.py")
 
 
@@ -116,11 +117,10 @@ class Charm:
             "code": report["code"],
             "packets": packets,
             "probe-path besides packets, library": max(one["seconds"] for one in evidence) - packets,
-            **{f"{action}, whole process": on_unit[f"actions/{action}"] for action in ("plan-path", "probe-path")},
-            "path-report, whole process": on_unit["actions/path-report"],
-            "verdict, actions alone": sum(on_unit[f"actions/{name}"] for name in ("plan-path", "probe-path", "path-report")),
+            **{f"{name}, whole process": on_unit[f"actions/{name}"] for name in ACTIONS},
+            "verdict, actions alone": sum(on_unit[f"actions/{name}"] for name in ACTIONS),
             "verdict, with the stand-in of juju": whole,
-        }  # fmt: skip
+        }
 
     def _on_units(self) -> dict[str, float]:
         longest: dict[str, float] = collections.defaultdict(float)

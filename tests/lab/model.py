@@ -9,7 +9,7 @@ import yaml
 from . import node, topology
 
 
-def build(hosts: Mapping[str, node.Host], state: pathlib.Path, **overrides: Any) -> dict[str, Any]:
+def build(hosts: Mapping[str, node.Host], state: pathlib.Path, /, **overrides: Any) -> dict[str, Any]:
     """Return the model of a lab; `overrides` replace top-level keys."""
     units: dict[str, Any] = {}
     for number, (key, principal) in enumerate((("octavia", "octavia/2"), ("compute", "nova-compute/0"))):

@@ -84,6 +84,11 @@ def _describe(
         described = hosts.endpoint(end.port.as_path(asked_groups.result()), end.address, end.found.label, unit, agent)
         endpoints.append(described)
         warnings += [*doubts, *_port_warnings(end), *hosts.warnings(described, unit, agent, network.type)]
+    if endpoints[0].port.is_guests:
+        warnings.append(
+            f"The source {here.found.label} is a guest's port, and nothing can be sent from inside a guest: "
+            "plan the path the other way round, or from a port of a host's own."
+        )
     if not any(end.unit for end in endpoints):
         raise errors.PathfinderError(
             f"No unit of ovs-pathfinder is on {endpoints[0].port.host} or {endpoints[1].port.host}: "

@@ -36,6 +36,8 @@ class Loss:
     """The point that missed them; None for the sender, which misses the answer."""
     lost: int
     of: int
+    turned: bool = False
+    """Whether they were seen going forward at `before`, and no answer to them at `after`."""
 
     @property
     def total(self) -> bool:
@@ -140,16 +142,26 @@ def _closed(stations: Sequence[Station]) -> tuple[Station, ...]:
 
 
 def _losses(stations: Sequence[Station], sent: frozenset[str], answered: int | None) -> tuple[Loss, ...]:
+    """Compare each station with the one before it.
+
+    A sender that got more answers than a station saw packets tells that its capture missed some: it is passed over.
+    """
     losses: list[Loss] = []
     have = sent
+    if answered is not None and answered >= len(sent):
+        return ()
     before: path.Point | None = None
+    heading: path.Direction = "forward"
     for station in stations:
         if answered is None and station.direction == "reply":
             return tuple(losses)  # a datagram needs no answer
+        if answered is not None and len(station.seen) < answered:
+            continue
         missing = have - station.seen
         if missing:
-            losses.append(Loss(station.direction, before, station.point, len(missing), len(have)))
-        have, before = have & station.seen, station.point
+            turned = heading != station.direction
+            losses.append(Loss(station.direction, before, station.point, len(missing), len(have), turned))
+        have, before, heading = have & station.seen, station.point, station.direction
         if not have:
             return tuple(losses)
     if answered is not None and answered < len(have):

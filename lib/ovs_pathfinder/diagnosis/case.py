@@ -55,7 +55,7 @@ class Segment:
     """A stretch of the path between two observation points, in which packets were lost."""
 
     loss: account.Loss
-    kind: Literal["sender", "switch", "underlay", "guest", "receiver"]
+    kind: Literal["sender", "switch", "underlay", "guest", "receiver", "unseen"]
     role: path.Role
     """The host that the stretch is on; of the underlay, the sending one."""
     sender: path.Role | None = None
@@ -72,24 +72,22 @@ class Segment:
 def segment(case: Case, loss: account.Loss) -> Segment:
     """Name the stretch that a loss is on."""
     before, after = loss.before, loss.after
-    if before is None:
-        return Segment(loss, "sender", "source")
     if after is None:
         return Segment(loss, "receiver", "source")
-    if before == after == "destination-port" or (
-        before == "destination-port" and loss.direction == "reply" and _turns(case)
-    ):
-        return Segment(loss, "guest", "destination")
+    if before is None:
+        return Segment(loss, "sender", "source") if after == "source-port" else _across(case, loss)
+    if loss.turned:
+        return Segment(loss, "guest" if before == "destination-port" else "unseen", "destination")
     if "underlay" in before and "underlay" in after:
         return Segment(loss, "underlay", "source" if loss.direction == "forward" else "destination")
     if before.startswith("source") and after.startswith("source"):
-        return _switch(case, loss, "source")
+        return through(case, loss, "source")
     if before.startswith("destination") and after.startswith("destination"):
-        return _switch(case, loss, "destination")
+        return through(case, loss, "destination")
     return _across(case, loss)
 
 
-def _switch(case: Case, loss: account.Loss, role: path.Role) -> Segment:
+def through(case: Case, loss: account.Loss, role: path.Role) -> Segment:
     """Return the stretch through one host's switch, with the ends that are plugged into it."""
     near: path.Role = "source" if loss.direction == "forward" else "destination"
     far: path.Role = "destination" if loss.direction == "forward" else "source"
@@ -98,22 +96,19 @@ def _switch(case: Case, loss: account.Loss, role: path.Role) -> Segment:
     return Segment(loss, "switch", role, sender=role if role == near else None, receiver=role if role == far else None)
 
 
-def _turns(case: Case) -> bool:
-    """Whether no answer was seen at the destination's own port, so that the loss is the guest's."""
-    return case.account.seen("destination-port", "reply") == 0
-
-
 def _across(case: Case, loss: account.Loss) -> Segment:
     """Choose, for a loss between points of two hosts, the first host whose rules do not forward the packet."""
     roles: tuple[path.Role, path.Role] = ("source", "destination")
     if case.plan.same_host:
-        return _switch(case, loss, "source")
+        return through(case, loss, "source")
+    if loss.before is None and loss.after == "source-underlay":
+        return through(case, loss, "source")
     order = roles if loss.direction == "forward" else roles[::-1]
-    near = "source" if (loss.before or "").startswith("source") else "destination"
+    near = "source" if (loss.before or "source").startswith("source") else "destination"
     for role in order[order.index(near) :]:
         trace = case.trace(role, loss.direction)
         if trace is not None and trace.outcome not in ("forwarded", "flooded"):
-            return _switch(case, loss, role)
+            return through(case, loss, role)
     return Segment(loss, "underlay", near)
 
 

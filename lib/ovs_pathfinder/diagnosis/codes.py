@@ -75,6 +75,12 @@ MEANINGS: dict[str, Meaning] = {
         meaning="Conntrack calls the packets invalid: it has not seen, or has forgotten, what they answer.",
         next=("Look at `ovs-appctl dpctl/dump-conntrack` for the two addresses, and at an asymmetric path.",),
     ),
+    "conntrack-stale": Meaning(
+        meaning="Conntrack marked the connection as cut off when its rule went, and goes on dropping it.",
+        next=(
+            "Delete that one entry (conntrack -D, or ovs-appctl dpctl/flush-conntrack with its tuple) or wait for it.",
+        ),
+    ),
     "switch-disobeys": Meaning(
         meaning="The flows forward the packet and the switch does not: Open vSwitch itself is at fault.",
         next=(

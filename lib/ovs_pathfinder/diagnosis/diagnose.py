@@ -1,5 +1,6 @@
 """Plan + all evidence → diagnosis."""
 
+import dataclasses
 from collections.abc import Sequence
 
 from .. import path
@@ -71,17 +72,25 @@ def _findings(case: case_.Case) -> list[verdict.Finding]:
         return [refused]
     if case.account.losses:
         return [_explain(case, loss) for loss in case.account.losses]
-    return [_fine(case)]
+    return [_fine(case) if case.account.carrier == "probe" else ends.unresolved(case)]
 
 
 def _explain(case: case_.Case, loss: account.Loss) -> verdict.Finding:
     segment = case_.segment(case, loss)
-    if loss.after is None and _unwatched(case, loss):
-        return _lost_out_of_sight(case, loss)
+    if segment.kind == "unseen" or (loss.after is None and _unwatched(case, loss)):
+        return _out_of_sight(case, loss)
+    if segment.kind == "switch" and loss.before is None:
+        return _doubted(switch.explain(case, segment))
     if segment.kind == "switch":
         return switch.explain(case, segment) if loss.total else ends.partial(case, segment)
     rules = {"sender": ends.sender, "underlay": ends.underlay, "guest": ends.guest, "receiver": ends.receiver}
     return rules[segment.kind](case, segment)
+
+
+def _doubted(found: verdict.Finding) -> verdict.Finding:
+    """Weaken a finding on packets that the sender says it sent, and nobody saw."""
+    doubt = "Nobody watched the source's port: that packets came out of it is the sender's word alone."
+    return found.model_copy(update={"certainty": "likely", "against": (*found.against, doubt)})
 
 
 def _unwatched(case: case_.Case, loss: account.Loss) -> bool:
@@ -89,7 +98,14 @@ def _unwatched(case: case_.Case, loss: account.Loss) -> bool:
     return loss.before != "source-port" or case.account.seen("source-port", "reply") is None
 
 
-def _lost_out_of_sight(case: case_.Case, loss: account.Loss) -> verdict.Finding:
+def _out_of_sight(case: case_.Case, loss: account.Loss) -> verdict.Finding:
+    """Packets went on from the last point that was watched, and no answer came back to it."""
+    role: path.Role = "source" if case.plan.same_host else "destination"
+    directions: tuple[path.Direction, ...] = ("forward", "reply")
+    for direction in directions if case.evidence(role) is not None else ():
+        there = case_.through(case, dataclasses.replace(loss, direction=direction), role)
+        if (suspected := switch.suspect(case, there)) is not None:
+            return suspected
     return case_.finding(
         case,
         "cannot-tell",
@@ -98,7 +114,7 @@ def _lost_out_of_sight(case: case_.Case, loss: account.Loss) -> verdict.Finding:
         "likely",
         f"{loss.lost} of {loss.of} packets got past {loss.before or 'the sender'} and were not answered; "
         "nobody watched the way from there on.",
-        (f"seen at {loss.before}: {loss.of}",),
+        (f"seen at {loss.before or 'the sender'}: {loss.of}",),
     )
 
 

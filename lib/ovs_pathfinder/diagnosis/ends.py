@@ -11,6 +11,16 @@ def sender(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
     said = probe.output.strip().splitlines()[-6:] if probe else []
     plan = case.plan
     name = device.name if device else plan.source.port.tap
+    if device is not None and device.present and not device.addresses and plan.source.port.is_guests:
+        return case_.finding(
+            case,
+            "cannot-tell",
+            None,
+            None,
+            "likely",
+            f"{name} is a guest's port, and nothing can be sent from inside a guest: plan the path the other way "
+            "round, or from a port of a host's own.",
+        )
     if device is not None and device.present and plan.source.address not in device.addresses:
         has = ", ".join(device.addresses) or "no address"
         return case_.finding(
@@ -116,6 +126,21 @@ def guest(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
         text,
         (counts,),
         () if code == "guest-port-down" else ("What happens inside the guest cannot be seen from its host.",),
+    )
+
+
+def unresolved(case: case_.Case) -> verdict.Finding:
+    """The destination's MAC address was asked for and answered, and the source host did not take the answer."""
+    plan = case.plan
+    return case_.finding(
+        case,
+        "neighbour-unresolved",
+        "source-port",
+        "reply",
+        "likely",
+        f"The answer to the question for {plan.destination.address} came back to the source's device, and the host "
+        "did not take it.",
+        (f"neighbour entry of {plan.destination.address}: {case.source.neighbour_state or 'none'}",),
     )
 
 

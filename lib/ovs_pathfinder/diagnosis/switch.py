@@ -20,6 +20,16 @@ def explain(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
     return _unexplained(case, segment)
 
 
+def suspect(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
+    """Name a cause on a stretch that nobody watched to its end: what is plainly wrong there, but never as proven."""
+    for rule in _STANDING:
+        found = rule(case, segment)
+        if found is not None:
+            unseen = "No capture shows that packets are lost there."
+            return found.model_copy(update={"certainty": "likely", "against": (*found.against, unseen)})
+    return None
+
+
 def _trace(case: case_.Case, segment: case_.Segment) -> record.Trace | None:
     return case.trace(segment.role, segment.direction)
 
@@ -54,13 +64,15 @@ def _counts(case: case_.Case, segment: case_.Segment) -> str:
     return f"{loss.of} {what} were seen at {loss.before or 'the sender'}, {came} of them at {loss.after or 'it again'}"
 
 
-def _quote(trace: record.Trace | None) -> tuple[str, ...]:
+def _quote(trace: record.Trace | None, around: record.Step | None = None) -> tuple[str, ...]:
+    """Quote a trace: its command, its way, and the steps before and after `around`, or the last ones."""
     if trace is None:
         return ()
     steps = [step for step in trace.steps if step.bridge in ("br-int", "br-tun")]
     tables_ = " → ".join(f"{step.bridge} {step.table}" for step in steps)
     outcome = f"{trace.outcome}{f' ({trace.reason})' if trace.reason else ''}"
-    return (trace.command, f"{outcome}: {tables_}", *(f"{step}{_moved(step)}" for step in steps[-3:]))
+    at = steps.index(around) + 1 if around in steps else len(steps)
+    return (trace.command, f"{outcome}: {tables_}", *(f"{step}{_moved(step)}" for step in steps[max(0, at - 3) : at]))
 
 
 def _moved(step: record.Step) -> str:
@@ -140,6 +152,28 @@ def dead_vlan(case: case_.Case, segment: case_.Segment) -> verdict.Finding | Non
     return None
 
 
+def vlan_tag(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
+    """A port's VLAN tag is another than the one that the flows give its network's packets on this host."""
+    trace = _trace(case, segment)
+    if trace is None or trace.local_vlan is None or trace.outcome not in ("dropped", "misdirected"):
+        return None
+    for role in _ends(segment):
+        device = _device(case, role)
+        if device is None or device.tag in (None, trace.local_vlan):
+            continue
+        return case_.finding(
+            case,
+            "vlan-tag-wrong",
+            case_.hop(segment.role, _place(_end(trace).bridge)),
+            segment.direction,
+            case.certainty(segment.role),
+            f"{device.name} on {_who(case, segment)} has the VLAN tag {device.tag}, and the flows put its network's "
+            f"packets into VLAN {trace.local_vlan}.",
+            (_counts(case, segment), *_quote(trace)),
+        )
+    return None
+
+
 def tunnel_missing(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
     """The host has no tunnel port towards the other one."""
     evidence = case.evidence(segment.role)
@@ -169,9 +203,10 @@ def tunnel_missing(case: case_.Case, segment: case_.Segment) -> verdict.Finding 
 
 
 def _end(trace: record.Trace) -> record.Step:
-    """Return the step that decided: the one before the firewall's common drop table."""
-    steps = [step for step in trace.steps if not (step.bridge == "br-int" and step.table == 93)]
-    return (steps or list(trace.steps))[-1]
+    """Return the step that decided, in Neutron's own bridges: the one before the firewall's common drop table."""
+    neutrons = [step for step in trace.steps if step.bridge in ("br-int", "br-tun")]
+    steps = [step for step in neutrons if not (step.bridge == "br-int" and step.table == 93)]
+    return (steps or neutrons or list(trace.steps))[-1]
 
 
 def rules_drop(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
@@ -226,13 +261,19 @@ def _reading_br_int(case: case_.Case, segment: case_.Segment, step: record.Step)
     what = case.plan.protocol + (f" port {case.plan.port}" if case.plan.port else "")
     if step.priority is None:
         return "flows-missing", "br-int", "no flow matches there"
+    if step.table == 0 and step.priority > 0 and ("dl_vlan=4095" in step.match or step.match.startswith("in_port=")):
+        return "port-not-wired", "br-int", "the port is on the dead VLAN, or the agent drops all that it sends"
+    if step.table in (24, 25):
+        return "source-address-wrong", "br-int", "anti-spoofing does not know the sender's MAC or IP address"
     if step.table == 71 and step.priority > 0:
         return "source-address-wrong", "br-int", "anti-spoofing does not know the sender's MAC or IP address"
+    if step.table in (72, 82) and "+inv" in step.match:
+        return "conntrack-invalid", "br-int", "conntrack calls the packet invalid"
+    if step.table in (72, 82) and "ct_mark=0x1" in step.match.replace("ct_mark=1", "ct_mark=0x1"):
+        return "conntrack-stale", "br-int", "conntrack remembers the connection as one that was cut off"
     if step.table == 72 and step.priority > 0:
         return "egress-rule-missing", "br-int", f"no egress rule of {groups} lets {what} out"
     if step.table == 82 and step.priority > 0:
-        if segment.direction == "reply" and "+inv" in step.match:
-            return "reply-lost", "br-int", "conntrack calls the answer invalid"
         return "ingress-rule-missing", "br-int", f"no ingress rule of {groups} lets {what} in"
     if step.table == 60 and step.match == "":
         return "port-not-wired", "br-int", "the port has no flows of its own"
@@ -345,9 +386,9 @@ def disobeys(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None
     dropping = _dropping(case, segment)
     stuck = stuck_step(trace, segment.loss.lost) if case.account.carrier == "probe" else None
     place = _place(stuck.bridge) if stuck and stuck.bridge in ("br-int", "br-tun") else "br-int"
-    evidence = [_counts(case, segment), *_quote(trace)]
+    evidence = [_counts(case, segment), *_quote(trace, stuck)]
     if stuck is not None:
-        evidence.append(f"first flow on the traced path that did not count them: {stuck}{_moved(stuck)}")
+        evidence[-1] += ": the first on the traced path that did not count them"
     evidence += [f"datapath flow of the probe, actions:drop: {one.raw}" for one in dropping]
     proven = segment.loss.total and (bool(dropping) or stuck is not None)
     certainty: verdict.Certainty = case.certainty(segment.role) if proven else "likely"
@@ -397,19 +438,21 @@ def _unexplained(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
     )
 
 
-_RULES: tuple[Callable[[case_.Case, case_.Segment], verdict.Finding | None], ...] = (
+_Rule = Callable[[case_.Case, case_.Segment], verdict.Finding | None]
+
+_STANDING: tuple[_Rule, ...] = (
     not_plugged,
     sender_mac,
     dead_vlan,
+    vlan_tag,
     tunnel_missing,
     rules_drop,
     misdirected,
     translation_failed,
     device_down,
-    conntrack_invalid,
-    disobeys,
 )
-"""In order, the most specific first."""
+"""What is wrong whether or not packets were watched, the most specific first."""
+_RULES: tuple[_Rule, ...] = (*_STANDING, conntrack_invalid, disobeys)
 
 
 def describe(trace: record.Trace | None, bridge: str) -> str:

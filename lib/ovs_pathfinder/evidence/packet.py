@@ -23,7 +23,7 @@ _ECHO: dict[tuple[int, int], Kind] = {
 }
 _UNREACHABLE = {(_ICMP, 3), (_ICMPV6, 1)}
 _DISCOVERY: dict[int, Kind] = {135: "solicitation", 136: "advertisement"}
-_TUNNEL_PORTS = {4789: "vxlan", 8472: "vxlan", 6081: "geneve"}
+_TUNNEL_PORTS = {4789: "vxlan", 6081: "geneve"}
 
 
 class Tunnel(path.Model):
@@ -57,7 +57,10 @@ def decode(frame: bytes) -> Packet | None:
         return None
 
 
-def _text(raw: bytes) -> str:
+def _text(raw: bytes, size: int) -> str:
+    """Return an address of `size` bytes; one that was cut short must not pass for one of the other family."""
+    if len(raw) != size:
+        raise ValueError("cut short")
     return str(ipaddress.ip_address(raw))
 
 
@@ -74,31 +77,33 @@ def _ethernet(frame: bytes, tunnel: Tunnel | None) -> Packet | None:
     if type_ == _IPV4:
         if struct.unpack_from("!H", body, 6)[0] & 0x1FFF:  # a later fragment has no transport header
             return None
-        return _transport(body[9], body[12:16], body[16:20], body[(body[0] & 0x0F) * 4 :], mac, tunnel)
+        ends = _text(body[12:16], 4), _text(body[16:20], 4)
+        return _transport(body[9], *ends, body[(body[0] & 0x0F) * 4 :], mac, tunnel)
     if type_ == _IPV6:
-        return _transport(body[6], body[8:24], body[24:40], body[40:], mac, tunnel)
+        ends = _text(body[8:24], 16), _text(body[24:40], 16)
+        return _transport(body[6], *ends, body[40:], mac, tunnel)
     return None
 
 
 def _arp(body: bytes, mac: str, tunnel: Tunnel | None) -> Packet:
     (operation,) = struct.unpack_from("!H", body, 6)
-    sender, target = _text(body[14:18]), _text(body[24:28])
+    sender, target = _text(body[14:18], 4), _text(body[24:28], 4)
     if operation == 1:
         return Packet(kind="solicitation", source=sender, destination=target, source_mac=mac, tunnel=tunnel)
     return Packet(kind="advertisement", source=sender, destination=sender, source_mac=mac, tunnel=tunnel)
 
 
 def _transport(
-    protocol: int, source: bytes, destination: bytes, data: bytes, mac: str, tunnel: Tunnel | None
+    protocol: int, source: str, destination: str, data: bytes, mac: str, tunnel: Tunnel | None
 ) -> Packet | None:
     if protocol == _GRE and tunnel is None:
-        return _gre(data, _text(source))
+        return _gre(data, source)
     if protocol == _UDP and tunnel is None and (kind := _TUNNEL_PORTS.get(int.from_bytes(data[2:4], "big"))):
-        return _udp_tunnel(kind, data[8:], _text(source))
+        return _udp_tunnel(kind, data[8:], source)
     packet = Packet(
         kind="unreachable",
-        source=_text(source),
-        destination=_text(destination),
+        source=source,
+        destination=destination,
         source_mac=mac,
         tunnel=tunnel,
     )
@@ -113,7 +118,7 @@ def _transport(
         }
         return packet.model_copy(update=update)
     if protocol == _ICMPV6 and data[0] in _DISCOVERY:
-        update = {"kind": _DISCOVERY[data[0]], "destination": _text(data[8:24])}
+        update = {"kind": _DISCOVERY[data[0]], "destination": _text(data[8:24], 16)}
         return packet.model_copy(update=update)
     if (protocol, data[0]) in _UNREACHABLE:
         return packet.model_copy(update={"payload": data[8:]})

@@ -155,12 +155,8 @@ def _send(here: local.Local, watching: watch.Watch, settings: probe.Settings, no
     plan = here.plan
     device = here.devices["source"]
     if not device.present or plan.source.address not in device.addresses:
-        where = f"{device.name} on this host does not exist" if not device.present else f"{device.name} lacks it"
-        return record.Probe(
-            command="",
-            transmitted=0,
-            output=f"nothing was sent: {plan.source.address} is not to be had, {where}",
-        )
+        lacks = f"has not the address {plan.source.address}" if device.present else "does not exist on this host"
+        return record.Probe(command="", transmitted=0, output=f"nothing was sent: {device.name} {lacks}")
     log(f"sending {settings.count} packets to {plan.destination.address}")
     return probe.send(
         plan, device.name, settings, nonce, lambda: watching.seen("source-port", "reply") >= settings.count

@@ -14,6 +14,8 @@ from . import record
 
 ANSWER_WAIT = 1.0
 """Seconds that the last packet's answer is waited for."""
+SYN_WAIT = 0.9
+"""Seconds that a connection's first packet is waited for."""
 MIN_SIZE = 32
 """Bytes of ICMP payload: ping's timestamp takes 16, the mark another 16."""
 Purpose = Literal["probe", "watching", "done"]
@@ -102,6 +104,7 @@ class _Socket:
         self.error = ""
         self.outcome = ""
         self.port = 0
+        self.started = time.monotonic()
         try:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
             self.socket.bind((plan.source.address, 0))
@@ -128,17 +131,35 @@ def _paced(settings: Settings, make: Callable[[], _Socket]) -> list[_Socket]:
 
 
 def _connect(plan: path.Plan, device: str, settings: Settings) -> record.Probe:
-    """Open connections and close them at once; each has a source port of its own, which names it."""
-    sockets = _paced(settings, lambda: _Socket(plan, device, socket.SOCK_STREAM))
-    waiting = [one for one in sockets if not one.error]
-    deadline = time.monotonic() + ANSWER_WAIT
-    while waiting and (left := deadline - time.monotonic()) > 0:
-        _, ready, _ = select.select([], [one.socket for one in waiting], [], left)
-        for one in [one for one in waiting if one.socket in ready]:
-            status = one.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            one.outcome = {0: "connected", errno.ECONNREFUSED: "refused"}.get(status, errno.errorcode.get(status, "?"))
+    """Open connections and close them at once; each has a source port of its own, which names it.
+
+    One without an answer is given up before the kernel sends its SYN again, after a second (RFC 6298): what a first
+    packet suffers must not be made good by a second one.
+    """
+    begun = time.monotonic()
+    sockets: list[_Socket] = []
+    waiting: list[_Socket] = []
+    while len(sockets) < settings.count or waiting:
+        due = begun + len(sockets) * settings.interval if len(sockets) < settings.count else float("inf")
+        given_up = waiting[0].started + SYN_WAIT if waiting else float("inf")
+        _settle(waiting, min(due, given_up) - time.monotonic())
+        now = time.monotonic()
+        for one in [one for one in waiting if one.started + SYN_WAIT <= now]:
+            one.socket.close()
             waiting.remove(one)
+        if now >= due:
+            sockets.append(_Socket(plan, device, socket.SOCK_STREAM))
+            waiting += [sockets[-1]] if not sockets[-1].error else []
     return _summary(plan, device, sockets, answered=("connected", "refused"))
+
+
+def _settle(waiting: list[_Socket], seconds: float) -> None:
+    """Wait for answers, at most so long, and take those sockets that got one out of `waiting`."""
+    _, ready, _ = select.select([], [one.socket for one in waiting], [], max(0.0, seconds))
+    for one in [one for one in waiting if one.socket in ready]:
+        status = one.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        one.outcome = {0: "connected", errno.ECONNREFUSED: "refused"}.get(status, errno.errorcode.get(status, "?"))
+        waiting.remove(one)
 
 
 def _datagrams(

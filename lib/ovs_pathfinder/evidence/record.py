@@ -85,6 +85,8 @@ class Trace(path.Model):
     reason: str = ""
     steps: tuple[Step, ...] = ()
     outputs: tuple[str, ...] = ()
+    local_vlan: int | None = None
+    """Neutron's local VLAN, as the flows on the way set it."""
     text: str = ""
 
 
@@ -153,7 +155,7 @@ class Evidence(path.Model):
     unit: str
     roles: tuple[path.Role, ...]
     started: str
-    """UTC by this unit's clock; never compared with another unit's."""
+    """UTC by this unit's clock; compared with another unit's only where neither heard the other."""
     seconds: float = 0.0
     ovs_version: str = ""
     datapath_type: str = ""
@@ -195,8 +197,7 @@ def to_json(evidence: Evidence) -> str:
         text = _dump(evidence if limit is None else _shortened(evidence, limit))
         if len(text.encode()) <= MAX_BYTES:
             return text
-    bare = evidence.model_copy(update={"traces": (), "megaflows": ()})
-    return _dump(bare.model_copy(update={"problems": (*bare.problems[:20], "The traces were too large to keep.")}))
+    return _dump(_bare(evidence))
 
 
 def _dump(evidence: Evidence) -> str:
@@ -214,6 +215,27 @@ def _shortened(evidence: Evidence, limit: int) -> Evidence:
             "traces": tuple(one.model_copy(update={"text": _cut(one.text, limit)}) for one in evidence.traces),
             "megaflows": tuple(one.model_copy(update={"raw": _cut(one.raw, limit)}) for one in evidence.megaflows[:20]),
             "probe": probe and probe.model_copy(update={"output": _cut(probe.output, limit)}),
+        }
+    )
+
+
+def _bare(evidence: Evidence) -> Evidence:
+    """Return what fits whatever there is: no traces, and the beginning of every list."""
+    kept = 300
+    return evidence.model_copy(
+        update={
+            "traces": (),
+            "megaflows": (),
+            "probe": evidence.probe
+            and evidence.probe.model_copy(update={"output": "", "sent": evidence.probe.sent[:kept]}),
+            "observations": tuple(
+                one.model_copy(
+                    update={"forward": one.forward[:kept], "reply": one.reply[:kept], "error": one.error[:300]}
+                )
+                for one in evidence.observations
+            ),
+            "conntrack_full": tuple(one[:300] for one in evidence.conntrack_full[:20]),
+            "problems": (*(one[:300] for one in evidence.problems[:20]), "The traces were too large to keep."),
         }
     )
 
@@ -267,7 +289,7 @@ def _documents(text: str) -> list[Any]:
         position = len(text) - len(rest)
         try:
             document, end = decoder.raw_decode(text, position)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise errors.PathfinderError(
                 f"the parameter evidence is not JSON ({error}); hand over what probe-path printed"
             ) from error

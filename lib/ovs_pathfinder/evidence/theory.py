@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import ipaddress
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -202,6 +203,7 @@ def examine(
             "reason": reason,
             "steps": tuple(_step(step) for step in found.steps),
             "outputs": tuple(str(one) for one in found.outputs),
+            "local_vlan": local_vlan(found),
             "text": found.text,
         }
     )
@@ -227,9 +229,19 @@ def judge(found: trace.Trace, place: Place) -> tuple[record.Outcome, str]:
     return "dropped", remark
 
 
+def local_vlan(found: trace.Trace) -> int | None:
+    """Return the local VLAN that Neutron's flows give the packet: in register 6 or, from a tunnel, in its tag."""
+    for action_ in (text for step in found.steps for text in step.actions):
+        if (register := re.match(r"set_field:(0x[0-9a-f]+)->reg6$", action_)) is not None:
+            return int(register[1], 16)
+        if (tag := re.match(r"set_field:(\d+)->vlan_vid$", action_)) is not None:
+            return int(tag[1]) & 0x0FFF  # with the bit that says that there is a tag
+    return None
+
+
 def _is_expected(output: action.Output, place: Place) -> bool:
     if place.expected_remote:
-        return output.remote == place.expected_remote and output.key in (None, place.expected_key)
+        return path.same_address(output.remote, place.expected_remote) and output.key in (None, place.expected_key)
     return not output.remote and output.port == place.expected_port
 
 

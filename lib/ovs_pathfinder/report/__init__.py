@@ -23,19 +23,20 @@ def results(plan: path.Plan, evidence: Sequence[record.Evidence], form: render.F
         "unit": diagnosis.unit,
         "certainty": diagnosis.certainty,
         "summary": diagnosis.summary,
-        "report": render.render(plan, diagnosis, form),
-        "diagnosis": _bounded(diagnosis),
+        "report": render.render(plan, _bounded(diagnosis), form),
+        "diagnosis": _bounded(diagnosis).model_dump_json(),
     }
     return {key: _cut(value) for key, value in found.items() if value}
 
 
-def _bounded(diagnosis: verdict.Diagnosis) -> str:
-    """Return the JSON, without quoted evidence where that would be more than Juju lets a result be."""
-    text = diagnosis.model_dump_json()
-    if len(text.encode()) <= MAX_BYTES:
-        return text
-    bare = tuple(one.model_copy(update={"evidence": ()}) for one in diagnosis.findings)
-    return diagnosis.model_copy(update={"findings": bare, "missing": diagnosis.missing[:10]}).model_dump_json()
+def _bounded(diagnosis: verdict.Diagnosis) -> verdict.Diagnosis:
+    """Return a diagnosis without its quoted evidence where that would be more than Juju lets a result be."""
+    if len(diagnosis.model_dump_json(indent=2).encode()) <= MAX_BYTES:
+        return diagnosis
+    bare = {"evidence": ("The evidence was too large for a result of Juju's.",), "against": ()}
+    findings = tuple(one.model_copy(update=bare) for one in diagnosis.findings[:10])
+    missing = tuple(one[:500] for one in diagnosis.missing[:10])
+    return diagnosis.model_copy(update={"findings": findings, "missing": missing})
 
 
 def _cut(text: str) -> str:

@@ -37,7 +37,9 @@ def render(plan: path.Plan, diagnosis: verdict.Diagnosis, form: Format) -> str:
     if form == "json":
         return diagnosis.model_dump_json(indent=2)
     template = _environment().get_template("report.txt" if form == "text" else "report.md")
-    return template.render(plan=plan, diagnosis=diagnosis, lost=_lost(diagnosis)).rstrip() + "\n"
+    text = template.render(plan=plan, diagnosis=diagnosis, lost=_lost(diagnosis))
+    # Juju prints a result as a readable block of YAML only where no line ends in a blank.
+    return "\n".join(line.rstrip() for line in text.rstrip().splitlines()) + "\n"
 
 
 @functools.cache
@@ -54,6 +56,7 @@ def _environment() -> jinja2.Environment:
         "wrapped": _wrapped,
         "count": _count,
         "cell": _cell,
+        "quoted": _quoted,
     }
     for name, function in filters.items():
         environment.filters[name] = function
@@ -82,6 +85,11 @@ def _wrapped(text: str, indent: int = 0, first: str = "") -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def _quoted(text: str) -> str:
+    """Indent text as a Markdown code block, which nothing in it can end."""
+    return "    " + " ".join(text.split())
 
 
 def _cell(text: str) -> str:

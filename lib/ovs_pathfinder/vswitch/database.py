@@ -57,8 +57,8 @@ class Switch(path.Model):
         return tuple(one for one in self.interfaces if one.type == type_ and "remote_ip" in one.options)
 
     def tunnel_to(self, type_: str, remote: str) -> Interface | None:
-        """Return the tunnel interface whose other end is `remote`."""
-        return next((one for one in self.tunnels(type_) if one.options["remote_ip"] == remote), None)
+        """Return the tunnel interface whose other end is `remote`, however the address is written."""
+        return next((one for one in self.tunnels(type_) if path.same_address(one.options["remote_ip"], remote)), None)
 
     @property
     def tunnel_address(self) -> str:

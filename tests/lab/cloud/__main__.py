@@ -10,13 +10,9 @@ from tests.lab.cloud import server
 def main() -> None:
     """Serve the description that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m tests.lab.cloud")
-    parser.add_argument(
-        "--description", type=pathlib.Path, required=True, help="JSON file of the cloud's objects"
-    )
+    parser.add_argument("--description", type=pathlib.Path, required=True, help="JSON file of the cloud's objects")
     parser.add_argument("--listen", default="127.0.0.1:0", help="ADDRESS:PORT, port 0 picks a free one")
-    parser.add_argument(
-        "--certificate", type=pathlib.Path, help="PEM file of a certificate and its key: serve TLS"
-    )
+    parser.add_argument("--certificate", type=pathlib.Path, help="PEM file of a certificate and its key: serve TLS")
     arguments = parser.parse_args()
     address, _, port = arguments.listen.rpartition(":")
     cloud = server.Server(

@@ -56,9 +56,7 @@ class Answer:
 
 def unknown(path: str) -> Answer:
     """Answer as a web server does where no service listens."""
-    return Answer(
-        404, f"<html><head><title>404 Not Found</title></head><body>{path} was not found.</body></html>"
-    )
+    return Answer(404, f"<html><head><title>404 Not Found</title></head><body>{path} was not found.</body></html>")
 
 
 def text(value: Any) -> str:

@@ -119,9 +119,7 @@ def _fits(fixed: description.Object, filters: dict[str, list[str]]) -> bool:
     )
 
 
-def _update(
-    request: message.Request, cloud: description.Description, port: description.Object
-) -> message.Answer:
+def _update(request: message.Request, cloud: description.Description, port: description.Object) -> message.Answer:
     revision = f"revision_number={port.get('revision_number', 0)}"
     if request.headers.get("If-Match", revision) != revision:
         return _error(

@@ -33,9 +33,7 @@ def _list(request: message.Request, cloud: description.Description) -> message.A
     try:
         name = re.compile(request.first("name") or "")
     except re.error:
-        sentence = (
-            f"Invalid input for query parameters name. Value: {request.first('name')}. 'is not a 'regex'"
-        )
+        sentence = f"Invalid input for query parameters name. Value: {request.first('name')}. 'is not a 'regex'"
         return message.Answer(400, {"badRequest": {"code": 400, "message": sentence}})
     found = [server for server in cloud.objects("servers") if name.search(server.get("name", ""))]
     if (request.first("all_tenants") or "0").lower() not in ("1", "true"):

@@ -16,9 +16,7 @@ def answer(request: message.Request, cloud: description.Description) -> message.
         return message.Answer(200, {"versions": versions})
     amphorae = cloud.objects("amphorae")
     if request.path in _PATHS:
-        filters = {
-            key: values for key, values in request.query.items() if key not in ("fields", "limit", "marker")
-        }
+        filters = {key: values for key, values in request.query.items() if key not in ("fields", "limit", "marker")}
         found = [
             amphora
             for amphora in amphorae

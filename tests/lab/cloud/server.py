@@ -34,14 +34,10 @@ class Server:
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
-            self._http.socket = context.wrap_socket(
-                self._http.socket, server_side=True, do_handshake_on_connect=False
-            )
+            self._http.socket = context.wrap_socket(self._http.socket, server_side=True, do_handshake_on_connect=False)
         host = f"[{address}]" if ":" in address else address
         self.url = f"{'https' if certificate else 'http'}://{host}:{self._http.server_address[1]}"
-        self._thread = threading.Thread(
-            target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     def __enter__(self) -> "Server":
         self._thread.start()
@@ -78,11 +74,7 @@ class Server:
                 return None if failure.drop else _spoilt(failure)
         if service == "identity":
             known = request.path == "" or request.path.startswith("/v3")
-            return (
-                keystone.answer(request, self.description, self.tokens)
-                if known
-                else message.unknown(parts.path)
-            )
+            return keystone.answer(request, self.description, self.tokens) if known else message.unknown(parts.path)
         if request.path not in _OPEN and headers.get("X-Auth-Token") not in self.tokens:
             return keystone.unauthorised()
         return _SERVICES[service](request, self.description)

@@ -19,9 +19,7 @@ _PASSWORD = {
     "auth": {
         "identity": {
             "methods": ["password"],
-            "password": {
-                "user": {"name": "ovs-pathfinder", "password": "secret", "domain": {"name": "default"}}
-            },
+            "password": {"user": {"name": "ovs-pathfinder", "password": "secret", "domain": {"name": "default"}}},
         },
         "scope": {"project": {"name": "services", "domain": {"name": "default"}}},
     }
@@ -38,9 +36,7 @@ class _Client:
         self.token = headers["X-Subject-Token"]
         self.catalogue = {entry["type"]: entry["endpoints"] for entry in body["token"]["catalog"]}
 
-    def _send(
-        self, method: str, path: str, body: Any = None, **headers: str
-    ) -> tuple[int, Any, dict[str, str]]:
+    def _send(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any, dict[str, str]]:
         data = None if body is None else json.dumps(body).encode()
         more = {"X-Auth-Token": self.token, "Content-Type": "application/json"}
         more |= {key.replace("_", "-"): value for key, value in headers.items()}

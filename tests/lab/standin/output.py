@@ -13,7 +13,18 @@ def dump(content: Any, form: str) -> str:
     """Render an answer as JSON or YAML."""
     if form == "json":
         return json.dumps(content, sort_keys=True) + "\n"
-    return yaml.safe_dump(content, default_flow_style=False, sort_keys=True, allow_unicode=True)
+    return yaml.dump(content, Dumper=_Dumper, default_flow_style=False, sort_keys=True, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text of several lines as a block, as Go's YAML library does."""
+
+
+def _text(_: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    return yaml.ScalarNode("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def task(found: dict[str, Any], old: bool) -> dict[str, Any]:

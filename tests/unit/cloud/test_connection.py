@@ -61,9 +61,7 @@ def test_the_password_is_not_in_what_is_printed_of_the_credentials(clouds: sky.S
     assert "secret" not in repr(credentials) + str(credentials)
 
 
-@pytest.mark.parametrize(
-    "address", ["keystone", "ftp://keystone/v3", "http:///v3", "http://[::1", "http://a:b/"]
-)
+@pytest.mark.parametrize("address", ["keystone", "ftp://keystone/v3", "http:///v3", "http://[::1", "http://a:b/"])
 def test_what_is_no_address_is_refused(clouds: sky.Sky, address: str) -> None:
     assert "is not the address of a Keystone" in _refusal(clouds, auth_url=address)
 
@@ -100,9 +98,7 @@ def test_a_keystone_that_fails_is_told(clouds: sky.Sky, failure: dict[str, Any],
         _sign_in(clouds)
 
 
-def test_a_keystone_that_does_not_answer_is_not_waited_for(
-    clouds: sky.Sky, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_keystone_that_does_not_answer_is_not_waited_for(clouds: sky.Sky, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "_TIMEOUT", 0.2)
     clouds.content["failures"] = [{"service": "identity", "delay": 60}]
     assert "did not answer within 0.2 s" in _refusal(clouds)
@@ -139,9 +135,7 @@ def test_a_neutron_that_fails_is_told(clouds: sky.Sky, failure: dict[str, Any], 
         clouds.plan()
 
 
-def test_a_neutron_that_does_not_answer_is_not_waited_for(
-    clouds: sky.Sky, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_neutron_that_does_not_answer_is_not_waited_for(clouds: sky.Sky, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "_TIMEOUT", 0.2)
     clouds.content["failures"] = [{"service": "network", "path": "agents", "delay": 60}]
     with pytest.raises(errors.PathfinderError, match=r"Neutron did not answer within 0.2 s"):
@@ -197,9 +191,7 @@ def certificate() -> tuple[str, str]:
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(hours=1))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
         .sign(key, hashes.SHA256())
         .public_bytes(serialization.Encoding.PEM)
         .decode()
@@ -220,9 +212,7 @@ def secure(tmp_path: pathlib.Path, certificate: tuple[str, str]) -> Generator[sk
         yield sky.Sky(stand_in, file)
 
 
-def test_the_ca_certificate_of_the_credentials_is_trusted(
-    secure: sky.Sky, certificate: tuple[str, str]
-) -> None:
+def test_the_ca_certificate_of_the_credentials_is_trusted(secure: sky.Sky, certificate: tuple[str, str]) -> None:
     _sign_in(secure, ca_cert=certificate[0])
     assert len(secure.stand_in.requests) == 1
 

@@ -57,9 +57,7 @@ def test_a_unit_and_an_address_make_a_plan(clouds: sky.Sky) -> None:
             management_address="10.5.0.209",
             agent_alive=True,
         ),
-        network=path.Network(
-            id=sky.MANAGEMENT, name="lb-mgmt-net", type="gre", segmentation_id=753, mtu=1458
-        ),
+        network=path.Network(id=sky.MANAGEMENT, name="lb-mgmt-net", type="gre", segmentation_id=753, mtu=1458),
     )
 
 
@@ -76,9 +74,7 @@ def test_a_unit_and_an_address_make_a_plan(clouds: sky.Sky) -> None:
         (sky.AMPHORA.upper(), f"amphora {sky.AMPHORA}"),
     ],
 )
-def test_every_form_of_the_destination_finds_the_same_port(
-    clouds: sky.Sky, destination: str, label: str
-) -> None:
+def test_every_form_of_the_destination_finds_the_same_port(clouds: sky.Sky, destination: str, label: str) -> None:
     plan = clouds.plan(destination=destination)
     assert (plan.destination.port.id, plan.destination.address) == (sky.GUEST_PORT, sky.GUEST_ADDRESS)
     assert plan.destination.label == label
@@ -148,9 +144,7 @@ def test_ipv6_is_preferred_where_both_ends_have_both(clouds: sky.Sky) -> None:
     assert (plan.source.address, plan.destination.address) == (sky.OHM_ADDRESS, sky.GUEST_ADDRESS)
 
 
-@pytest.mark.parametrize(
-    ("source", "destination"), [("octavia/2", "192.168.77.20"), ("192.168.77.10", sky.GUEST_PORT)]
-)
+@pytest.mark.parametrize(("source", "destination"), [("octavia/2", "192.168.77.20"), ("192.168.77.10", sky.GUEST_PORT)])
 def test_the_address_that_was_named_is_probed(clouds: sky.Sky, source: str, destination: str) -> None:
     _dual_stack(clouds)
     plan = clouds.plan(source, destination)
@@ -170,8 +164,7 @@ def _dual_stack(clouds: sky.Sky) -> None:
 
 def test_units_are_found_by_short_host_names(clouds: sky.Sky) -> None:
     units = [
-        unit.model_copy(update={"hostnames": (unit.hostnames[0].partition(".")[0].upper(),)})
-        for unit in sky.UNITS
+        unit.model_copy(update={"hostnames": (unit.hostnames[0].partition(".")[0].upper(),)}) for unit in sky.UNITS
     ]
     plan = clouds.plan(units=units)
     assert (plan.source.unit, plan.destination.unit) == ("ovs-pathfinder/0", "ovs-pathfinder/1")
@@ -305,9 +298,7 @@ def test_what_cannot_be_planned_is_refused(clouds: sky.Sky, asked: dict[str, Any
         (("ports", 1, {"network_id": ...}), "not understood at 'network_id'"),
     ],
 )
-def test_what_the_cloud_says_can_make_a_plan_impossible(
-    clouds: sky.Sky, change: Change, message: str
-) -> None:
+def test_what_the_cloud_says_can_make_a_plan_impossible(clouds: sky.Sky, change: Change, message: str) -> None:
     clouds.spoil(*change)
     with pytest.raises(errors.PathfinderError, match=message):
         clouds.plan()

@@ -127,11 +127,14 @@ class World:
         """Return how many packets pass each station, and how many answers the sender gets."""
         left = self.count
         passed: dict[Station, int] = {}
-        for direction, points in (("forward", self.plan.points), ("reply", self.plan.points[::-1])):
+        legs: tuple[tuple[path.Direction, tuple[path.Point, ...]], ...] = (
+            ("forward", self.plan.points),
+            ("reply", self.plan.points[::-1]),
+        )
+        for direction, points in legs:
             for point in points:
-                station: Station = ("forward" if direction == "forward" else "reply", point)
-                passed[station] = left
-                left -= min(left, self.lost_after.get(station, 0))
+                passed[direction, point] = left
+                left -= min(left, self.lost_after.get((direction, point), 0))
         return passed, left
 
     def _observation(self, point: path.Point, passed: Mapping[Station, int]) -> record.Observation:
@@ -163,11 +166,9 @@ class World:
             roles = (("source", "destination"),)
         return [self._evidence(one, passed, answered) for one in roles]
 
-    def _evidence(
-        self, roles: tuple[path.Role, ...], passed: Mapping[Station, int], answered: int
-    ) -> record.Evidence:
+    def _evidence(self, roles: tuple[path.Role, ...], passed: Mapping[Station, int], answered: int) -> record.Evidence:
         is_source = "source" in roles
-        points = [one for one in self.plan.points if one.startswith(roles)]
+        points: list[path.Point] = [one for one in self.plan.points if one.split("-")[0] in roles]
         own, other = ("aaaaaaaa", "bbbbbbbb") if is_source else ("bbbbbbbb", "aaaaaaaa")
         fields: dict[str, Any] = {
             "run": RUN,

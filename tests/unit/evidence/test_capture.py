@@ -109,5 +109,7 @@ def test_recorded_tunnels(cloud: str, tmp_path: pathlib.Path) -> None:
 
     wanted = [one for one in map(made.packet.decode, frames) if one is not None and one.kind.startswith("echo")]
     found = [one for one in map(made.packet.decode, kept) if one is not None and one.kind.startswith("echo")]
-    assert found == [one for one in wanted if {one.source, one.destination} == {asked.source.address, asked.destination.address}]
+    assert found == [
+        one for one in wanted if {one.source, one.destination} == {asked.source.address, asked.destination.address}
+    ]
     assert found

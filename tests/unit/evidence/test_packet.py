@@ -15,7 +15,7 @@ OUTER_A, OUTER_B = ipaddress.ip_address("172.20.0.139").packed, ipaddress.ip_add
 
 def ethernet(type_: int, body: bytes, vlan: int | None = None) -> bytes:
     tag = b"" if vlan is None else struct.pack("!HH", 0x8100, vlan)
-    return bytes.fromhex("fa163e0d9acf" "fa163ea87ef6") + tag + struct.pack("!H", type_) + body
+    return bytes.fromhex("fa163e0d9acffa163ea87ef6") + tag + struct.pack("!H", type_) + body
 
 
 def ipv4(protocol: int, body: bytes, source: bytes = A4, destination: bytes = B4, fragment: int = 0) -> bytes:
@@ -78,7 +78,12 @@ def test_the_inner_packet_counts(name: str) -> None:
     found = packet.decode(TUNNELLED[name])
 
     assert found is not None
-    assert (found.kind, found.source, found.destination, found.identity) == ("echo-request", "fc00::1", "fc00::2", "7/9")
+    assert (found.kind, found.source, found.destination, found.identity) == (
+        "echo-request",
+        "fc00::1",
+        "fc00::2",
+        "7/9",
+    )
     assert found.tunnel is not None
     assert found.tunnel.key == 0x2F1
     assert found.source_mac == "fa:16:3e:a8:7e:f6"
@@ -144,7 +149,11 @@ def _valid() -> list[bytes]:
     return [*TUNNELLED.values(), *(one[0] for one in PLAIN.values())]
 
 
-@pytest.mark.parametrize("frame", _valid())
+@pytest.mark.parametrize(
+    "frame",
+    list(_valid()),
+    ids=[*TUNNELLED, *PLAIN],
+)
 def test_a_frame_that_was_cut_short_invents_nothing(frame: bytes) -> None:
     whole = packet.decode(frame)
     assert whole is not None

@@ -85,9 +85,7 @@ HUGE = {
     "traces": big(traces=tuple(one.model_copy(update={"text": "x" * 400_000}) for one in ONE.traces)),
     "texts of many bytes": big(traces=tuple(one.model_copy(update={"text": "→" * 90_000}) for one in ONE.traces)),
     "steps": big(traces=(build.trace("forward", "failed", *["br-int 71 110 ct_state=+trk,ipv6,reg5=0x2"] * 5000),)),
-    "megaflows": big(
-        megaflows=(record.Megaflow(direction="forward", packets=1, actions="drop", raw="r" * 9000),) * 60
-    ),
+    "megaflows": big(megaflows=(record.Megaflow(direction="forward", packets=1, actions="drop", raw="r" * 9000),) * 60),
     "actions": big(megaflows=(record.Megaflow(direction="forward", packets=1, actions="3," * 9000, raw="r"),) * 60),
     "output": big(probe=record.Probe(command="ping", transmitted=5, output="o" * 300_000)),
     "problems": big(problems=("p" * 500,) * 500),

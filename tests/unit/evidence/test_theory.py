@@ -32,15 +32,19 @@ def lines() -> Iterator[dict[str, list[str]]]:
     if reason := private.missing():
         pytest.skip(reason)
     with private.running():
-        private.call(
-            *"ovs-vsctl add-br br-int -- set Bridge br-int fail_mode=secure datapath_type=dummy -- add-br br-tun -- set Bridge br-tun datapath_type=dummy".split(),
-            *"-- set Bridge br-tun fail_mode=secure datapath_type=dummy -- add-port br-int o-hm0 tag=1".split(),
-            *f"-- set Interface o-hm0 type=dummy ofport_request=2 external_ids:iface-id={PORT}".split(),
-            *"-- add-port br-int patch-tun -- set Interface patch-tun type=patch options:peer=patch-int".split(),
-            *"ofport_request=1 -- add-port br-tun patch-int -- set Interface patch-int type=patch".split(),
-            *"options:peer=patch-tun ofport_request=1".split(),
-            *_tunnel("gre-ac1400d1", "172.20.0.209", 2),
-            *_tunnel("gre-ac1400f4", "172.20.0.244", 3),
+        private.configure(
+            f"""
+            add-br br-int -- set Bridge br-int fail_mode=secure datapath_type=dummy
+            -- add-br br-tun -- set Bridge br-tun fail_mode=secure datapath_type=dummy
+            -- add-port br-int o-hm0 tag=1
+            -- set Interface o-hm0 type=dummy ofport_request=2 external_ids:iface-id={PORT}
+            -- add-port br-int patch-tun
+            -- set Interface patch-tun type=patch options:peer=patch-int ofport_request=1
+            -- add-port br-tun patch-int
+            -- set Interface patch-int type=patch options:peer=patch-tun ofport_request=1
+            {_tunnel("gre-ac1400d1", "172.20.0.209", 2)}
+            {_tunnel("gre-ac1400f4", "172.20.0.244", 3)}
+            """
         )
         private.kernel_tunnels()
         yield {
@@ -49,11 +53,11 @@ def lines() -> Iterator[dict[str, list[str]]]:
         }
 
 
-def _tunnel(name: str, remote: str, ofport: int) -> list[str]:
-    return [
-        *f"-- add-port br-tun {name} -- set Interface {name} type=gre ofport_request={ofport}".split(),
-        *f"options:remote_ip={remote} options:local_ip=172.20.0.139 options:in_key=flow options:out_key=flow".split(),
-    ]
+def _tunnel(name: str, remote: str, ofport: int) -> str:
+    return (
+        f"-- add-port br-tun {name} -- set Interface {name} type=gre ofport_request={ofport} "
+        f"options:remote_ip={remote} options:local_ip=172.20.0.139 options:in_key=flow options:out_key=flow"
+    )
 
 
 def places(asked: path.Plan) -> dict[path.Direction, theory.Place]:
@@ -89,7 +93,7 @@ def test_the_probe_is_traced_to_its_end(
     assert (found.outcome, found.reason) in (("forwarded", ""), ("flooded", "")), found.text
     assert {step.bridge for step in found.steps} == {"br-int", "br-tun"}
     wanted = "82" if direction == "reply" else "72"
-    assert any(str(step) .startswith(f"br-int table {wanted},") for step in found.steps)
+    assert any(str(step).startswith(f"br-int table {wanted},") for step in found.steps)
     if direction == "forward":
         assert "output to kernel tunnel" in found.text
 

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 TOOLS = ("ovsdb-tool", "ovsdb-server", "ovs-vswitchd", "ovs-vsctl", "ovs-ofctl", "ovs-appctl")
 _SCHEMA = pathlib.Path("/usr/share/openvswitch/vswitch.ovsschema")
@@ -26,7 +26,7 @@ def missing() -> str:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[pathlib.Path]:
+def running() -> Generator[pathlib.Path, None, None]:
     """Run a switch, with the environment pointing at it."""
     kept = os.environ.get("OVS_RUNDIR")
     with tempfile.TemporaryDirectory(prefix="opf-unit-") as folder, contextlib.ExitStack() as ending:
@@ -39,7 +39,14 @@ def running() -> Iterator[pathlib.Path]:
         _start(ending, "ovsdb-server", str(place / "conf.db"), server, f"--pidfile={place}/ovsdb-server.pid")
         _until(socket.exists)
         call("ovs-vsctl", "--no-wait", "init", "--", "set", "Open_vSwitch", ".", "external_ids:hostname=octavia-host")
-        _start(ending, "ovs-vswitchd", f"unix:{socket}", "--enable-dummy", "--disable-system", f"--pidfile={place}/ovs-vswitchd.pid")
+        _start(
+            ending,
+            "ovs-vswitchd",
+            f"unix:{socket}",
+            "--enable-dummy",
+            "--disable-system",
+            f"--pidfile={place}/ovs-vswitchd.pid",
+        )
         _until((place / "ovs-vswitchd.pid").exists)
         yield place
 
@@ -49,6 +56,11 @@ def call(*command: str, stdin: str = "") -> str:
     if done.returncode:
         raise AssertionError(f"{' '.join(command)}: {done.stderr}")
     return done.stdout
+
+
+def configure(text: str) -> None:
+    """Hand lines of `ovs-vsctl`'s commands over as one transaction."""
+    call("ovs-vsctl", *text.split())
 
 
 def kernel_tunnels() -> None:

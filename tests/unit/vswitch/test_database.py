@@ -51,12 +51,14 @@ def switch() -> Iterator[None]:
     if reason := private.missing():
         pytest.skip(reason)
     with private.running():
-        private.call(
-            *"ovs-vsctl add-br br-int -- set Bridge br-int fail_mode=secure datapath_type=dummy -- add-port br-int o-hm0 tag=1".split(),
-            *"-- set Interface o-hm0 type=dummy external_ids:iface-id=abc -- add-br br-tun -- set Bridge br-tun datapath_type=dummy".split(),
-            *"-- add-port br-tun vxlan-ac1400d1 -- set Interface vxlan-ac1400d1 type=vxlan".split(),
-            "options:remote_ip=172.20.0.209",
-            "options:local_ip=172.20.0.139",
+        private.configure(
+            """
+            add-br br-int -- set Bridge br-int fail_mode=secure datapath_type=dummy
+            -- add-port br-int o-hm0 tag=1 -- set Interface o-hm0 type=dummy external_ids:iface-id=abc
+            -- add-br br-tun -- set Bridge br-tun datapath_type=dummy
+            -- add-port br-tun vxlan-ac1400d1
+            -- set Interface vxlan-ac1400d1 type=vxlan options:remote_ip=172.20.0.209 options:local_ip=172.20.0.139
+            """
         )
         yield
 

@@ -30,7 +30,13 @@ def test_the_kernels_forms_are_understood() -> None:
     ]
     assert found.flows[4].actions == "drop"
     assert found.flows[3].key.startswith("recirc_id(0)")
-    assert [one.port for one in action.outputs(found.flows[0].actions) if not one.remote] == ["36", "12", "33", "21", "7"]
+    assert [one.port for one in action.outputs(found.flows[0].actions) if not one.remote] == [
+        "36",
+        "12",
+        "33",
+        "21",
+        "7",
+    ]
 
 
 def test_what_is_not_understood_is_kept() -> None:
@@ -54,7 +60,8 @@ def test_ports(name: str, expected: dict[str, str]) -> None:
 def test_ports_of_the_kernels_datapath() -> None:
     found = datapath.ports(
         "system@ovs-system: hit:1 missed:2\n  br-int:\n    br-int 65534/2: (internal)\n    o-hm0 3/4: (internal)\n"
-        "    tap93fff561-bf 5/9: (system)\n  br-tun:\n    vxlan-ac14008b 2/3: (vxlan: key=flow, remote_ip=172.20.0.139)\n"
+        "    tap93fff561-bf 5/9: (system)\n  br-tun:\n"
+        "    vxlan-ac14008b 2/3: (vxlan: key=flow, remote_ip=172.20.0.139)\n"
     )
 
     assert found == {"br-int": "2", "o-hm0": "4", "tap93fff561-bf": "9", "vxlan-ac14008b": "3"}

@@ -17,7 +17,8 @@ def test_all_of_a_recorded_dump_is_understood(name: str) -> None:
         assert one is not None
         assert f"priority={one.priority}" in line
         assert one.cookie in line
-        assert one.actions and line.endswith(one.actions)
+        assert one.actions
+        assert line.endswith(one.actions)
         assert one.match in line
         assert "priority" not in one.match
         assert "n_packets" not in one.match
@@ -57,6 +58,8 @@ def test_no_text_makes_it_fail(text: str) -> None:
     assert found is None or found.raw == text.strip()
 
 
-@pytest.mark.parametrize("line", ["table=first, priority=1 actions=drop", "table=1, n_packets=x, priority=1 actions=drop"])
+@pytest.mark.parametrize(
+    "line", ["table=first, priority=1 actions=drop", "table=1, n_packets=x, priority=1 actions=drop"]
+)
 def test_a_number_that_is_none_is_no_flow(line: str) -> None:
     assert flow.parse(line) is None

@@ -161,7 +161,7 @@ def test_reasons_for_the_slow_path_belong_to_no_flow() -> None:
     found = trace.parse(
         'bridge("br-int")\n----------------\n 0. priority 1\n    controller\n\nDatapath actions: userspace(pid=1)\n'
         "This flow is handled by the userspace slow path because it:\n"
-        "  - Sends \"packet-in\" messages to the OpenFlow controller.\n"
+        '  - Sends "packet-in" messages to the OpenFlow controller.\n'
     )
 
     assert found.steps[0].actions == ("controller",)
