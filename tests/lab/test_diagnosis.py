@@ -100,6 +100,16 @@ def test_fault_is_found_on_one_host(start_lab: conftest.StartLab, name: str):
     check(found, faults.load(name).TRUTH)
 
 
+def test_guest_that_cannot_ask_is_not_called_silent(start_lab: conftest.StartLab):
+    lab = start_lab(cloud=False)
+    faults.load("port-disabled").inject(lab)
+    lab.guest.run("ip", "neigh", "flush", "dev", "eth0")
+
+    found = probing.diagnosis(lab, probing.plan_of(lab))
+
+    assert (found.code, found.hop, found.direction) == ("port-disabled", "destination-br-int", "reply"), found.summary
+
+
 def test_datagrams_that_arrive_are_enough(start_lab: conftest.StartLab):
     lab = start_lab(cloud=False)
     lab.port("guest").update(port_security_enabled=False, security_groups=[])

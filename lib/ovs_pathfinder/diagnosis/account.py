@@ -55,6 +55,8 @@ class Account:
     stations: tuple[Station, ...]
     losses: tuple[Loss, ...]
     together: Together
+    asked_back: Loss | None = None
+    """Where the guest's question for the source's MAC address, or its answer, was lost: it cannot reply without."""
 
     def seen(self, point: path.Point, direction: path.Direction) -> int | None:
         """Return how many packets a point saw; None where it was not watched."""
@@ -84,7 +86,8 @@ def draw_up(plan: path.Plan, source: record.Evidence, destination: record.Eviden
         ]
     )
     losses = _losses(stations, sent, probe.answered if plan.protocol != "udp" else None)
-    return Account("probe", len(sent), probe.answered, stations, losses, together)
+    back = _asked_back(plan, holders)
+    return Account("probe", len(sent), probe.answered, stations, losses, together, back)
 
 
 def watched_together(source: record.Evidence, destination: record.Evidence | None) -> Together:
@@ -188,6 +191,28 @@ def _of_neighbours(plan: path.Plan, holders: Mapping[str, record.Evidence | None
     back = next((one for one in levelled if (one.point, one.direction) == ("source-port", "reply")), None)
     answered = asked if back is not None and back.seen else 0
     return Account("neighbour", asked, answered, stations, _losses(levelled, every, answered), together)
+
+
+def _asked_back(plan: path.Plan, holders: Mapping[str, record.Evidence | None]) -> Loss | None:
+    """Follow the guest's question for the source from its own port on, and the answer back; None if all is well."""
+    by_point = {point: found.neighbours for _, point, found in _itinerary(plan, holders)}
+    asked = by_point["destination-port"].solicited_back if "destination-port" in by_point else 0
+    if not asked or by_point["destination-port"].advertised_back:
+        return None
+    legs: tuple[tuple[path.Direction, Sequence[path.Point]], ...] = (
+        ("reply", plan.points[::-1]),
+        ("forward", plan.points),
+    )
+    before: path.Point = "destination-port"
+    for direction, points in legs:
+        for point in points:
+            if point not in by_point:
+                continue
+            seen = by_point[point]
+            if not (seen.solicited_back if direction == "reply" else seen.advertised_back):
+                return Loss(direction, before, point, asked, asked, turned=before == point)
+            before = point
+    return None
 
 
 def _questions(found: record.Observation, direction: path.Direction) -> int:

@@ -79,12 +79,23 @@ def _explain(case: case_.Case, loss: account.Loss) -> verdict.Finding:
     segment = case_.segment(case, loss)
     if segment.kind == "unseen" or (loss.after is None and _unwatched(case, loss)):
         return _out_of_sight(case, loss)
+    back = case.account.asked_back
+    if segment.kind == "guest" and loss.total and back is not None and not back.turned:
+        return _question_lost(case, back)
     if segment.kind == "switch" and loss.before is None:
         return _doubted(switch.explain(case, segment))
     if segment.kind == "switch":
         return switch.explain(case, segment) if loss.total else ends.partial(case, segment)
     rules = {"sender": ends.sender, "underlay": ends.underlay, "guest": ends.guest, "receiver": ends.receiver}
     return rules[segment.kind](case, segment)
+
+
+def _question_lost(case: case_.Case, loss: account.Loss) -> verdict.Finding:
+    """The guest cannot answer, as its own question for the source's MAC address is lost on the way."""
+    segment = case_.segment(case, loss)
+    found = switch.explain(case, segment) if segment.kind == "switch" else ends.underlay(case, segment)
+    asked = f"the guest asked {loss.of} times for the MAC address of {case.plan.source.address}, and got no answer"
+    return found.model_copy(update={"evidence": (asked, *found.evidence)})
 
 
 def _doubted(found: verdict.Finding) -> verdict.Finding:

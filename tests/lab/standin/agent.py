@@ -216,10 +216,11 @@ def _execute(
         tempfile.TemporaryFile() as output,
         tempfile.TemporaryFile() as errors_,
     ):
+        environment = _environment(deployed, context, server, home, dispatch)
         process = subprocess.Popen(
-            [*deployed.units[unit].enter, *argv],
+            [*_entry(deployed.units[unit].enter, home, environment), *argv],
             cwd=home,
-            env=_environment(deployed, context, server, home, dispatch),
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors_,
@@ -238,6 +239,13 @@ def _execute(
             texts.append(stream.read().decode(errors="replace"))
             store.write_log(unit, level, f"unit.{unit}.{pathlib.Path(dispatch).name or 'juju-exec'}", texts[-1])
     return process, texts[0], texts[1]
+
+
+def _entry(enter: list[str], home: pathlib.Path, environment: dict[str, str]) -> list[str]:
+    """Return the prefix that enters a host; it may change directory and environment, which are then set anew."""
+    if not enter:
+        return []
+    return [*enter, "/usr/bin/env", f"--chdir={home}", *(f"{key}={value}" for key, value in environment.items())]
 
 
 def _environment(

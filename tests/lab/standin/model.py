@@ -15,6 +15,9 @@ Relative paths in it start at its own directory. Every key but `units` has a def
     relations:
       keystone-credentials: {remote-app: keystone, units: {keystone/0: {auth_host: 10.0.0.1}}, app-data: {}}
 
+`enter` must end by executing the command behind it, as `ip netns exec` and nsenter do: a cancelled task is killed by
+the pid of what was started.
+
 It is read by hand rather than by pydantic, whose import would double the time that a command takes.
 """
 
