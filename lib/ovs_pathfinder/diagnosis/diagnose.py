@@ -1,11 +1,12 @@
 """Plan + all evidence → diagnosis."""
 
 import dataclasses
+import typing
 from collections.abc import Sequence
 
 from .. import path
 from ..evidence import record
-from . import account, ends, switch, verdict
+from . import account, ends, reading, switch, verdict
 from . import case as case_
 
 
@@ -204,18 +205,7 @@ def _without_source(
 
 def _hops(case: case_.Case, first: verdict.Finding) -> tuple[verdict.HopState, ...]:
     """Lay out the path, hop by hop, with theory and practice side by side."""
-    hops: tuple[path.Hop, ...] = (
-        "source-port",
-        "source-br-int",
-        "source-br-tun",
-        "source-underlay",
-        "underlay",
-        "destination-underlay",
-        "destination-br-tun",
-        "destination-br-int",
-        "destination-port",
-        "guest",
-    )
+    hops: tuple[path.Hop, ...] = typing.get_args(path.Hop)
     if case.plan.same_host:
         hops = ("source-port", "source-br-int", "destination-br-int", "destination-port", "guest")
     return tuple(_hop(case, hop, first) for hop in hops)
@@ -228,7 +218,7 @@ def _hop(case: case_.Case, hop: path.Hop, first: verdict.Finding) -> verdict.Hop
     watched = evidence.observation(point) if evidence and point else None
     bridge = hop.split("-", 1)[1] if hop.endswith(("br-int", "br-tun")) else ""
     directions: tuple[path.Direction, ...] = ("forward", "reply")
-    theory = {one: switch.describe(case.trace(role, one), bridge) if bridge else "" for one in directions}
+    theory = {one: reading.describe(case.trace(role, one), bridge) if bridge else "" for one in directions}
     return verdict.HopState(
         hop=hop,
         unit=case.unit(hop),

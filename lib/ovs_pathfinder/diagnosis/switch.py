@@ -6,7 +6,7 @@ from .. import path
 from ..evidence import record
 from ..vswitch import tables
 from . import case as case_
-from . import verdict
+from . import reading, verdict
 
 _DEAD_VLAN = 4095
 
@@ -49,34 +49,12 @@ def _device(case: case_.Case, role: path.Role) -> record.Device | None:
     return evidence.devices.get(role) if evidence else None
 
 
-def _side(segment: case_.Segment, step: record.Step) -> path.Role:
-    """Return the end that a table of the firewall guards: 81 and 82 the receiver's, the others the sender's."""
-    if step.table in (81, 82) and segment.receiver is not None:
-        return segment.receiver
-    return segment.sender or segment.role
-
-
 def _counts(case: case_.Case, segment: case_.Segment) -> str:
     """Say what was seen before and after the stretch."""
     loss = segment.loss
     what = "packets" if case.account.carrier == "probe" else "questions for the neighbour (ARP or ND)"
     came = loss.of - loss.lost
     return f"{loss.of} {what} were seen at {loss.before or 'the sender'}, {came} of them at {loss.after or 'it again'}"
-
-
-def _quote(trace: record.Trace | None, around: record.Step | None = None) -> tuple[str, ...]:
-    """Quote a trace: its command, its way, and the steps before and after `around`, or the last ones."""
-    if trace is None:
-        return ()
-    steps = [step for step in trace.steps if step.bridge in ("br-int", "br-tun")]
-    tables_ = " → ".join(f"{step.bridge} {step.table}" for step in steps)
-    outcome = f"{trace.outcome}{f' ({trace.reason})' if trace.reason else ''}"
-    at = steps.index(around) + 1 if around in steps else len(steps)
-    return (trace.command, f"{outcome}: {tables_}", *(f"{step}{_moved(step)}" for step in steps[max(0, at - 3) : at]))
-
-
-def _moved(step: record.Step) -> str:
-    return "" if step.moved is None else f": +{step.moved} packets during the probe"
 
 
 # Rules, in order.
@@ -122,7 +100,7 @@ def sender_mac(case: case_.Case, segment: case_.Segment) -> verdict.Finding | No
         "proven" if drops else "likely",
         f"{_who(case, segment)} sends from MAC address {seen}, and Neutron's port {port.name or port.id} has "
         f"{port.mac}: anti-spoofing drops its packets.",
-        (_counts(case, segment), *_quote(trace)),
+        (_counts(case, segment), *reading.quote(trace)),
         () if drops else ("The trace of the packet as it was seen does not end in a drop.",),
     )
 
@@ -147,7 +125,7 @@ def dead_vlan(case: case_.Case, segment: case_.Segment) -> verdict.Finding | Non
             segment.direction,
             case.certainty(segment.role),
             f"Port {port.name or port.id} of {_who(case, segment)} is on the dead VLAN {_DEAD_VLAN}: {why}.",
-            (_counts(case, segment), f"{device.name}: tag {device.tag}", *_quote(_trace(case, segment))),
+            (_counts(case, segment), f"{device.name}: tag {device.tag}", *reading.quote(_trace(case, segment))),
         )
     return None
 
@@ -164,12 +142,12 @@ def vlan_tag(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None
         return case_.finding(
             case,
             "vlan-tag-wrong",
-            case_.hop(segment.role, _place(_end(trace).bridge)),
+            case_.hop(segment.role, reading.place(reading.end(trace).bridge)),
             segment.direction,
             case.certainty(segment.role),
             f"{device.name} on {_who(case, segment)} has the VLAN tag {device.tag}, and the flows put its network's "
             f"packets into VLAN {trace.local_vlan}.",
-            (_counts(case, segment), *_quote(trace)),
+            (_counts(case, segment), *reading.quote(trace)),
         )
     return None
 
@@ -180,7 +158,7 @@ def tunnel_missing(case: case_.Case, segment: case_.Segment) -> verdict.Finding 
     if evidence is None or case.plan.same_host or evidence.tunnel is not None:
         return None
     trace = _trace(case, segment)
-    if trace is not None and trace.steps and trace.outcome == "dropped" and _end(trace).bridge == "br-int":
+    if trace is not None and trace.steps and trace.outcome == "dropped" and reading.end(trace).bridge == "br-int":
         return None  # the packet does not even get to where the tunnel is missed
     far = case.plan.endpoint("destination" if segment.role == "source" else "source")
     kind = case.plan.network.type
@@ -198,15 +176,8 @@ def tunnel_missing(case: case_.Case, segment: case_.Segment) -> verdict.Finding 
         segment.direction,
         case.certainty(segment.role),
         text,
-        (_counts(case, segment), *_quote(trace)),
+        (_counts(case, segment), *reading.quote(trace)),
     )
-
-
-def _end(trace: record.Trace) -> record.Step:
-    """Return the step that decided, in Neutron's own bridges: the one before the firewall's common drop table."""
-    neutrons = [step for step in trace.steps if step.bridge in ("br-int", "br-tun")]
-    steps = [step for step in neutrons if not (step.bridge == "br-int" and step.table == 93)]
-    return (steps or neutrons or list(trace.steps))[-1]
 
 
 def rules_drop(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
@@ -214,83 +185,19 @@ def rules_drop(case: case_.Case, segment: case_.Segment) -> verdict.Finding | No
     trace = _trace(case, segment)
     if trace is None or trace.outcome != "dropped" or not trace.steps:
         return None
-    step = _end(trace)
-    code, place, why = _reading(case, segment, trace, step)
+    step = reading.end(trace)
+    code, place, why = reading.cause(case, segment, trace, step)
     named = tables.name(step.bridge, step.table)
     where = f"table {step.table}{f' ({named})' if named else ''} of {step.bridge}"
     return case_.finding(
         case,
         code,
-        case_.hop(_side(segment, step), place),
+        case_.hop(reading.side(segment, step), place),
         segment.direction,
         case.certainty(segment.role),
         f"On {_who(case, segment)} the packets end in {where}: {why}.",
-        (_counts(case, segment), *_quote(trace)),
+        (_counts(case, segment), *reading.quote(trace)),
     )
-
-
-def _reading(
-    case: case_.Case, segment: case_.Segment, trace: record.Trace, step: record.Step
-) -> tuple[str, case_.Place, str]:
-    """Say what it means that a packet ends at a flow of Neutron's."""
-    owners = {one.cookie for one in trace.steps if one.bridge == step.bridge and one is not step}
-    if step.table == 0 and owners and step.cookie not in owners and step.priority is not None:
-        return (
-            "foreign-flow",
-            _place(step.bridge),
-            f"a flow with the cookie {step.cookie}, which is not the agent's",
-        )
-    if step.bridge == "br-int":
-        return _reading_br_int(case, segment, step)
-    if step.bridge == "br-tun" and any(
-        "routing failed" in text or "neighbor cache miss" in text for text in (trace.reason,)
-    ):
-        return "underlay-unroutable", "underlay", trace.reason
-    if step.bridge == "br-tun":
-        return _reading_br_tun(case, step)
-    return "underlay-unroutable", "underlay", trace.reason or f"bridge {step.bridge} leads nowhere"
-
-
-def _place(bridge: str) -> case_.Place:
-    return "br-tun" if bridge == "br-tun" else "br-int"
-
-
-def _reading_br_int(case: case_.Case, segment: case_.Segment, step: record.Step) -> tuple[str, case_.Place, str]:
-    end = case.plan.endpoint(_side(segment, step))
-    groups = " and ".join(group.name or group.id for group in end.port.security_groups) or "no security group"
-    what = case.plan.protocol + (f" port {case.plan.port}" if case.plan.port else "")
-    if step.priority is None:
-        return "flows-missing", "br-int", "no flow matches there"
-    if step.table == 0 and step.priority > 0 and ("dl_vlan=4095" in step.match or step.match.startswith("in_port=")):
-        return "port-not-wired", "br-int", "the port is on the dead VLAN, or the agent drops all that it sends"
-    if step.table in (24, 25):
-        return "source-address-wrong", "br-int", "anti-spoofing does not know the sender's MAC or IP address"
-    if step.table == 71 and step.priority > 0:
-        return "source-address-wrong", "br-int", "anti-spoofing does not know the sender's MAC or IP address"
-    if step.table in (72, 82) and "+inv" in step.match:
-        return "conntrack-invalid", "br-int", "conntrack calls the packet invalid"
-    if step.table in (72, 82) and "ct_mark=0x1" in step.match.replace("ct_mark=1", "ct_mark=0x1"):
-        return "conntrack-stale", "br-int", "conntrack remembers the connection as one that was cut off"
-    if step.table == 72 and step.priority > 0:
-        return "egress-rule-missing", "br-int", f"no egress rule of {groups} lets {what} out"
-    if step.table == 82 and step.priority > 0:
-        return "ingress-rule-missing", "br-int", f"no ingress rule of {groups} lets {what} in"
-    if step.table == 60 and step.match == "":
-        return "port-not-wired", "br-int", "the port has no flows of its own"
-    return "flows-missing", "br-int", "the flows of the port are not there"
-
-
-def _reading_br_tun(case: case_.Case, step: record.Step) -> tuple[str, case_.Place, str]:
-    key = f"{case.plan.network.segmentation_id:#x}"
-    if step.priority is None:
-        return "flows-missing", "br-tun", "no flow matches there"
-    if step.table == 0:
-        return "flows-missing", "br-tun", "the agent has no flow for the port that they come in through"
-    if step.table in (3, 4, 6):
-        return "segment-missing", "br-tun", f"the host does not know tunnel key {key}"
-    if step.table in (20, 21, 22):
-        return "forwarding-entry-wrong", "br-tun", "no entry leads to the other host"
-    return "flows-missing", "br-tun", "no flow leads on"
 
 
 def misdirected(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
@@ -298,7 +205,7 @@ def misdirected(case: case_.Case, segment: case_.Segment) -> verdict.Finding | N
     trace = _trace(case, segment)
     if trace is None or trace.outcome != "misdirected":
         return None
-    in_tunnel = _end(trace).bridge != "br-int"
+    in_tunnel = reading.end(trace).bridge != "br-int"
     code = "forwarding-entry-wrong" if in_tunnel else "vlan-tag-wrong"
     return case_.finding(
         case,
@@ -308,7 +215,7 @@ def misdirected(case: case_.Case, segment: case_.Segment) -> verdict.Finding | N
         case.certainty(segment.role),
         f"On {_who(case, segment)} the flows send the packets to {', '.join(trace.outputs) or 'nowhere'}, "
         f"not to {trace.expected}.",
-        (_counts(case, segment), *_quote(trace)),
+        (_counts(case, segment), *reading.quote(trace)),
     )
 
 
@@ -317,7 +224,7 @@ def translation_failed(case: case_.Case, segment: case_.Segment) -> verdict.Find
     trace = _trace(case, segment)
     if trace is None or trace.outcome != "failed":
         return None
-    place = _place(_end(trace).bridge) if trace.steps else "br-int"
+    place = reading.place(reading.end(trace).bridge) if trace.steps else "br-int"
     return case_.finding(
         case,
         "switch-disobeys",
@@ -325,7 +232,7 @@ def translation_failed(case: case_.Case, segment: case_.Segment) -> verdict.Find
         segment.direction,
         "likely",
         f"The switch of {_who(case, segment)} gives up translating the packets ({trace.reason}) and drops them.",
-        (_counts(case, segment), *_quote(trace)),
+        (_counts(case, segment), *reading.quote(trace)),
     )
 
 
@@ -343,7 +250,7 @@ def device_down(case: case_.Case, segment: case_.Segment) -> verdict.Finding | N
         case.certainty(segment.role),
         f"{device.name} on {_who(case, segment)} {'has no carrier' if device.up else 'is down'}: "
         "the device behind it is switched off.",
-        (_counts(case, segment), *_quote(_trace(case, segment))),
+        (_counts(case, segment), *reading.quote(_trace(case, segment))),
     )
 
 
@@ -384,9 +291,9 @@ def disobeys(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None
     if trace is None or trace.outcome not in ("forwarded", "flooded"):
         return None
     dropping = _dropping(case, segment)
-    stuck = stuck_step(trace, segment.loss.lost) if case.account.carrier == "probe" else None
-    place = _place(stuck.bridge) if stuck and stuck.bridge in ("br-int", "br-tun") else "br-int"
-    evidence = [_counts(case, segment), *_quote(trace, stuck)]
+    stuck = reading.stuck_step(trace, segment.loss.lost) if case.account.carrier == "probe" else None
+    place = reading.place(stuck.bridge) if stuck and stuck.bridge in ("br-int", "br-tun") else "br-int"
+    evidence = [_counts(case, segment), *reading.quote(trace, stuck)]
     if stuck is not None:
         evidence[-1] += ": the first on the traced path that did not count them"
     evidence += [f"datapath flow of the probe, actions:drop: {one.raw}" for one in dropping]
@@ -411,19 +318,6 @@ def _dropping(case: case_.Case, segment: case_.Segment) -> tuple[record.Megaflow
     return tuple(one for one in flows if one.direction == segment.direction and one.actions.strip() == "drop")
 
 
-def stuck_step(trace: record.Trace, lost: int) -> record.Step | None:
-    """Return the first flow of the traced path that counted fewer packets than were lost, after ones that did."""
-    passed = False
-    for step in trace.steps:
-        if step.moved is None:
-            continue
-        if step.moved >= lost:
-            passed = True
-        elif passed:
-            return step
-    return None
-
-
 def _unexplained(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
     trace = _trace(case, segment)
     return case_.finding(
@@ -433,7 +327,7 @@ def _unexplained(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
         segment.direction,
         "likely",
         f"The packets are lost in the switch of {_who(case, segment)}, and no trace says why.",
-        (_counts(case, segment), *_quote(trace)),
+        (_counts(case, segment), *reading.quote(trace)),
         (trace.reason if trace else "There is no trace of this direction from that host.",),
     )
 
@@ -453,19 +347,3 @@ _STANDING: tuple[_Rule, ...] = (
 )
 """What is wrong whether or not packets were watched, the most specific first."""
 _RULES: tuple[_Rule, ...] = (*_STANDING, conntrack_invalid, disobeys)
-
-
-def describe(trace: record.Trace | None, bridge: str) -> str:
-    """Say in a few words what a trace says of one bridge: the theory column of the report."""
-    if trace is None or not trace.steps:
-        return ""
-    if trace.outcome in ("forwarded", "flooded"):
-        return "forwards" if trace.outcome == "forwarded" or bridge == "br-int" else "floods"
-    met = {step.bridge for step in trace.steps}
-    end = _end(trace)
-    if bridge not in met:
-        return "not reached"
-    if end.bridge != bridge:
-        return "forwards"
-    word = {"dropped": "drops", "failed": "fails", "misdirected": "strays"}.get(trace.outcome, "?")
-    return f"{word}, table {end.table}"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from .. import path, process
-from ..vswitch import conntrack, coverage, datapath
+from ..vswitch import conntrack, coverage, datapath, flow
 from . import beacon, capture, host, local, probe, record, theory, watch
 
 MAX_WINDOW = 180.0
@@ -62,6 +62,7 @@ def gather(
             devices=here.devices,
             tunnel=here.tunnel.name if here.tunnel else None,
             tunnel_remote=here.tunnel_remote,
+            agent_cookies=_agent_cookies(here),
             underlay_route=here.route.device if here.route else "",
             neighbour_state=_neighbour_state(here),
             probe=sent,
@@ -201,6 +202,14 @@ def _drops(here: local.Local) -> dict[str, int]:
         return {}
 
 
+def _agent_cookies(here: local.Local) -> dict[str, str]:
+    try:
+        return flow.agent_cookies()
+    except process.ProcessError as error:
+        here.problems.append(f"Whose flows are on the bridges could not be told: {error}.")
+        return {}
+
+
 def _neighbour_state(here: local.Local) -> str:
     device = here.devices.get("source")
     return host.neighbour(here.plan.destination.address, device.name) if device and device.present else ""
@@ -230,12 +239,12 @@ def _megaflows(here: local.Local, within: float) -> tuple[record.Megaflow, ...]:
         found += [
             record.Megaflow(
                 direction=direction,
-                packets=flow.packets,
-                actions=flow.actions,
-                ct_invalid=flow.ct_invalid,
-                raw=flow.raw,
+                packets=one.packets,
+                actions=one.actions,
+                ct_invalid=one.ct_invalid,
+                raw=one.raw,
             )
-            for flow in flows.flows
-            if flow.age is not None and flow.age <= within
+            for one in flows.flows
+            if one.age is not None and one.age <= within
         ]
     return tuple(found)

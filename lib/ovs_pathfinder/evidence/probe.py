@@ -16,8 +16,6 @@ ANSWER_WAIT = 1.0
 """Seconds that the last packet's answer is waited for."""
 SYN_WAIT = 0.9
 """Seconds that a connection's first packet is waited for."""
-MIN_SIZE = 32
-"""Bytes of ICMP payload: ping's timestamp takes 16, the mark another 16."""
 Purpose = Literal["probe", "watching", "done"]
 _PURPOSES: dict[Purpose, str] = {"probe": "70", "watching": "77", "done": "64"}
 _SUMMARY = re.compile(r"(?P<sent>\d+) packets transmitted, (?P<received>\d+)(?: packets)? received")

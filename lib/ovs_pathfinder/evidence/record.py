@@ -164,6 +164,8 @@ class Evidence(path.Model):
     """The tunnel port towards the other host; None where there is none."""
     tunnel_remote: str = ""
     """The other end of the tunnel port that bears the name Neutron gives to the one towards the other host."""
+    agent_cookies: dict[str, str] = pydantic.Field(default_factory=dict[str, str])
+    """The cookie that Neutron's agent gives its flows, by bridge: any other flow is not the agent's."""
     underlay_route: str = ""
     """The device that the host would use towards the other tunnel end; empty where there is no route."""
     neighbour_state: str = ""

@@ -3,6 +3,7 @@
 import re
 
 from .. import path, process
+from . import tables
 
 _HEAD_FIELDS = {
     "cookie",
@@ -72,6 +73,16 @@ def dump(bridge: str, match: str = "") -> list[Flow]:
     command = ["ovs-ofctl", "--no-names", "dump-flows", bridge, *([match] if match else [])]
     parsed = (parse(line) for line in process.run(command, timeout=10).splitlines())
     return [flow for flow in parsed if flow is not None]
+
+
+def agent_cookies() -> dict[str, str]:
+    """Return the cookie of Neutron's agent on each bridge, from tables that hold one flow, and that is the agent's.
+
+    Raises:
+        ProcessError: vswitchd does not answer.
+    """
+    found = {bridge: dump(bridge, f"table={table}") for bridge, table in tables.AGENTS_OWN.items()}
+    return {bridge: flows[0].cookie for bridge, flows in found.items() if len(flows) == 1}
 
 
 def find(bridge: str, table: int, priority: int, match: str) -> Flow | None:

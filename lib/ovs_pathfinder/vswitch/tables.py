@@ -35,6 +35,9 @@ NAMES = {
     ("br-tun", 22): "flood to tunnels",
 }
 
+AGENTS_OWN = {"br-int": 23, "br-tun": 10}
+"""Tables in which there is nothing but one flow of the agent's: the canary, and the one that learns."""
+
 
 def name(bridge: str, table: int) -> str:
     """Return a table's meaning, empty where Neutron gives it none."""

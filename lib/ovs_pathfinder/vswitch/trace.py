@@ -16,7 +16,6 @@ _STEP = re.compile(r"^\s*(?P<table>\d{1,3})\. (?P<rest>\S.*)$")
 _BRIDGE = re.compile(r'^\s*bridge\("(?P<name>[^"]+)"\)')
 _FLOW = re.compile(r"^(?:(?P<match>.*), )?priority (?P<priority>\d+)(?:, cookie (?P<cookie>0x[0-9a-f]+))?$")
 _KNOWN = ("Final flow:", "Megaflow:", "Flow:", "recirc(", "thaw", "Resuming", "This flow is handled")
-NO_MATCH = "No match."
 
 
 class Step(path.Model):

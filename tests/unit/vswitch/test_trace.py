@@ -154,7 +154,7 @@ def test_no_match_is_a_step_without_a_priority() -> None:
     found = trace.parse('bridge("br-int")\n----------------\n 0. No match.\n    drop\n\nDatapath actions: drop\n')
 
     assert [(step.table, step.priority) for step in found.steps] == [(0, None)]
-    assert found.steps[0].actions[0] == trace.NO_MATCH
+    assert found.steps[0].actions[0] == "No match."
 
 
 def test_reasons_for_the_slow_path_belong_to_no_flow() -> None:

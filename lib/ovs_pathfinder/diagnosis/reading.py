@@ -1,0 +1,124 @@
+"""What a trace says, in words: where it ends, what that means to Neutron, and the lines that prove it."""
+
+from .. import path
+from ..evidence import record
+from . import case as case_
+
+
+def describe(trace: record.Trace | None, bridge: str) -> str:
+    """Say in a few words what a trace says of one bridge: the theory column of the report."""
+    if trace is None or not trace.steps:
+        return ""
+    if trace.outcome in ("forwarded", "flooded"):
+        return "forwards" if trace.outcome == "forwarded" or bridge == "br-int" else "floods"
+    met = {step.bridge for step in trace.steps}
+    last = end(trace)
+    if bridge not in met:
+        return "not reached"
+    if last.bridge != bridge:
+        return "forwards"
+    word = {"dropped": "drops", "failed": "fails", "misdirected": "strays"}.get(trace.outcome, "?")
+    return f"{word}, table {last.table}"
+
+
+def end(trace: record.Trace) -> record.Step:
+    """Return the step that decided, in Neutron's own bridges: the one before the firewall's common drop table."""
+    neutrons = [step for step in trace.steps if step.bridge in ("br-int", "br-tun")]
+    steps = [step for step in neutrons if not (step.bridge == "br-int" and step.table == 93)]
+    return (steps or neutrons or list(trace.steps))[-1]
+
+
+def place(bridge: str) -> case_.Place:
+    """Return the place that a bridge is on the path; other bridges than br-tun stand for br-int."""
+    return "br-tun" if bridge == "br-tun" else "br-int"
+
+
+def side(segment: case_.Segment, step: record.Step) -> path.Role:
+    """Return the end that a table of the firewall guards: 81 and 82 the receiver's, the others the sender's."""
+    if step.table in (81, 82) and segment.receiver is not None:
+        return segment.receiver
+    return segment.sender or segment.role
+
+
+def cause(
+    case: case_.Case, segment: case_.Segment, trace: record.Trace, step: record.Step
+) -> tuple[str, case_.Place, str]:
+    """Say what it means that a packet ends at this flow: code, place, and the reason in words."""
+    evidence = case.evidence(segment.role)
+    owner = evidence.agent_cookies.get(step.bridge) if evidence else None
+    if owner is not None and step.priority is not None and step.cookie != owner:
+        return "foreign-flow", place(step.bridge), f"the flow's cookie is {step.cookie}, and the agent's is {owner}"
+    if step.bridge == "br-int":
+        return _cause_in_br_int(case, segment, step)
+    if "routing failed" in trace.reason or "neighbor cache miss" in trace.reason:
+        return "underlay-unroutable", "underlay", trace.reason
+    if step.bridge == "br-tun":
+        return _cause_in_br_tun(case, step)
+    return "underlay-unroutable", "underlay", trace.reason or f"bridge {step.bridge} leads nowhere"
+
+
+def _cause_in_br_int(case: case_.Case, segment: case_.Segment, step: record.Step) -> tuple[str, case_.Place, str]:
+    guarded = case.plan.endpoint(side(segment, step))
+    groups = " and ".join(group.name or group.id for group in guarded.port.security_groups) or "no security group"
+    what = case.plan.protocol + (f" port {case.plan.port}" if case.plan.port else "")
+    if step.priority is None:
+        return "flows-missing", "br-int", "no flow matches there"
+    if step.table == 0 and step.priority > 0 and ("dl_vlan=4095" in step.match or step.match.startswith("in_port=")):
+        return "port-not-wired", "br-int", "the port is on the dead VLAN, or the agent drops all that it sends"
+    if step.table in (24, 25):
+        return "source-address-wrong", "br-int", "anti-spoofing does not know the sender's MAC or IP address"
+    if step.table == 71 and step.priority > 0:
+        return "source-address-wrong", "br-int", "anti-spoofing does not know the sender's MAC or IP address"
+    if step.table in (72, 82) and "+inv" in step.match:
+        return "conntrack-invalid", "br-int", "conntrack calls the packet invalid"
+    if step.table in (72, 82) and "ct_mark=0x1" in step.match.replace("ct_mark=1", "ct_mark=0x1"):
+        return "conntrack-stale", "br-int", "conntrack remembers the connection as one that was cut off"
+    if step.table == 72 and step.priority > 0:
+        return "egress-rule-missing", "br-int", f"no egress rule of {groups} lets {what} out"
+    if step.table == 82 and step.priority > 0:
+        return "ingress-rule-missing", "br-int", f"no ingress rule of {groups} lets {what} in"
+    if step.table == 60 and step.match == "":
+        return "port-not-wired", "br-int", "the port has no flows of its own"
+    return "flows-missing", "br-int", "the flows of the port are not there"
+
+
+def _cause_in_br_tun(case: case_.Case, step: record.Step) -> tuple[str, case_.Place, str]:
+    key = f"{case.plan.network.segmentation_id:#x}"
+    if step.priority is None:
+        return "flows-missing", "br-tun", "no flow matches there"
+    if step.table == 0:
+        return "flows-missing", "br-tun", "the agent has no flow for the port that they come in through"
+    if step.table in (3, 4, 6):
+        return "segment-missing", "br-tun", f"the host does not know tunnel key {key}"
+    if step.table in (20, 21, 22):
+        return "forwarding-entry-wrong", "br-tun", "no entry leads to the other host"
+    return "flows-missing", "br-tun", "no flow leads on"
+
+
+def stuck_step(trace: record.Trace, lost: int) -> record.Step | None:
+    """Return the first flow of the traced path that counted fewer packets than were lost, after ones that did."""
+    passed = False
+    for step in trace.steps:
+        if step.moved is None:
+            continue
+        if step.moved >= lost:
+            passed = True
+        elif passed:
+            return step
+    return None
+
+
+def quote(trace: record.Trace | None, around: record.Step | None = None) -> tuple[str, ...]:
+    """Quote a trace: its command, its way, and the steps before and after `around`, or the last ones."""
+    if trace is None:
+        return ()
+    steps = [step for step in trace.steps if step.bridge in ("br-int", "br-tun")]
+    tables_ = " → ".join(f"{step.bridge} {step.table}" for step in steps)
+    outcome = f"{trace.outcome}{f' ({trace.reason})' if trace.reason else ''}"
+    at = steps.index(around) + 1 if around in steps else len(steps)
+    return (trace.command, f"{outcome}: {tables_}", *(f"{step}{moved(step)}" for step in steps[max(0, at - 3) : at]))
+
+
+def moved(step: record.Step) -> str:
+    """Say what a flow counted during the probe."""
+    return "" if step.moved is None else f": +{step.moved} packets during the probe"
