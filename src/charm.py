@@ -48,7 +48,10 @@ class PathfinderCharm(ops.CharmBase):
     def _on_facts(self, _: ops.EventBase) -> None:
         import exchange
 
-        exchange.Exchange(self).publish_unit()
+        try:
+            exchange.Exchange(self).publish_unit()
+        except errors.PathfinderError:
+            logger.exception("this unit cannot tell the others about itself yet")
 
     def _on_credentials(self, _: ops.EventBase) -> None:
         if self.unit.is_leader():
@@ -97,6 +100,7 @@ class PathfinderCharm(ops.CharmBase):
             wanted = parameters.read(parameters.ProbePath, event.params)
             peers = exchange.Exchange(self)
             plan = peers.plan(wanted.run)
+            peers.publish_unit()
             settings = probe.Settings(count=wanted.count, interval=wanted.interval, size=wanted.size)
             found = practice.gather(plan, self.unit.name, settings, wait=wanted.wait, log=event.log)
             peers.publish_evidence(found)
@@ -119,29 +123,33 @@ class PathfinderCharm(ops.CharmBase):
             wanted = parameters.read(parameters.PathReport, event.params)
             peers = exchange.Exchange(self)
             plan = peers.plan(wanted.run)
-            found = _merged(plan, peers.evidence(plan), wanted.evidence)
+            given = _handed_over(plan, wanted.evidence)
+            found = [*given.values(), *peers.evidence(plan, given)]
+            if not found:
+                raise _nothing_arrived(plan)
             event.set_results(report.results(plan, found, wanted.format))
 
 
-def _merged(plan: "path.Plan", arrived: "list[record.Evidence]", handed_over: str) -> "list[record.Evidence]":
-    """Put evidence together: what was handed over wins, as unit data can be old inside an action."""
+def _handed_over(plan: "path.Plan", text: str) -> "dict[str, record.Evidence]":
+    """Read the evidence that came as a parameter, by unit: it wins, as unit data can be old inside an action."""
     from ovs_pathfinder.evidence import record
 
-    by_unit = {one.unit: one for one in arrived}
-    for one in record.read(handed_over) if handed_over.strip() else ():
+    found = record.read(text) if text.strip() else []
+    for one in found:
         if one.run != plan.run:
             raise errors.PathfinderError(
                 f"the evidence of {one.unit} is of run {one.run}, and this report is of run {plan.run}; "
                 "hand over what probe-path answered for this run"
             )
-        by_unit[one.unit] = one
-    if not by_unit:
-        units = sorted({plan.source.unit, plan.destination.unit} - {""})
-        raise errors.PathfinderError(
-            f"no evidence for run {plan.run} has arrived: run probe-path on {' and '.join(units)}, "
-            f"then this again ({_command(' '.join(units), f'probe-path run={plan.run}')})"
-        )
-    return list(by_unit.values())
+    return {one.unit: one for one in found}
+
+
+def _nothing_arrived(plan: "path.Plan") -> errors.PathfinderError:
+    units = sorted({plan.source.unit, plan.destination.unit} - {""})
+    return errors.PathfinderError(
+        f"no evidence for run {plan.run} has arrived: run probe-path on {' and '.join(units)}, "
+        f"then this again ({_command(' '.join(units), f'probe-path run={plan.run}')})"
+    )
 
 
 def _plan_results(plan: "path.Plan", application: str) -> dict[str, str]:

@@ -3,8 +3,10 @@
 import json
 import logging
 import socket
+from collections.abc import Collection
 
 import ops
+import pydantic
 
 from ovs_pathfinder import errors, path
 from ovs_pathfinder.evidence import record
@@ -35,9 +37,12 @@ class Exchange:
     def publish_unit(self) -> None:
         """Tell the others which host this unit is on, so that Neutron's hosts can be mapped to units."""
         relation = self._charm.model.get_relation(RELATION)
-        if relation is not None:
-            facts = json.dumps(self._describe_unit().model_dump(mode="json"), sort_keys=True)
-            relation.data[self._charm.unit]["unit"] = facts
+        if relation is None:
+            return
+        facts = json.dumps(self._describe_unit().model_dump(mode="json"), sort_keys=True)
+        data = relation.data[self._charm.unit]
+        if data.get("unit") != facts:
+            data["unit"] = facts
 
     def _describe_unit(self) -> path.Unit:
         from ovs_pathfinder.vswitch import database
@@ -48,8 +53,12 @@ class Exchange:
             logger.warning("Open vSwitch cannot be asked yet: %s", error)
             switch = database.Switch()
         names = dict.fromkeys((switch.hostname, socket.getfqdn(), socket.gethostname()))
-        binding = self._charm.model.get_binding(RELATION)
-        address = str(binding.network.ingress_address or "") if binding else ""
+        try:
+            binding = self._charm.model.get_binding(RELATION)
+            address = str(binding.network.ingress_address or "") if binding else ""
+        except ops.ModelError as error:
+            logger.warning("Juju cannot tell this unit's address: %s", error)
+            address = ""
         return path.Unit(
             name=self._charm.unit.name,
             principal=principal(),
@@ -62,8 +71,14 @@ class Exchange:
     def units(self) -> list[path.Unit]:
         """Return what every unit, this one included, has told of itself."""
         relation = self._relation
-        told = [relation.data[unit].get("unit", "") for unit in (self._charm.unit, *relation.units)]
-        return [path.Unit.model_validate_json(text) for text in told if text]
+        found: list[path.Unit] = []
+        for unit in (self._charm.unit, *relation.units):
+            text = relation.data[unit].get("unit", "")
+            try:
+                found += [path.Unit.model_validate_json(text)] if text else []
+            except pydantic.ValidationError as error:
+                logger.warning("what %s tells of itself cannot be read: %s", unit.name, error)
+        return found
 
     def publish_plan(self, plan: path.Plan) -> None:
         """Share a plan with all units; only the leader can. The oldest plans give way."""
@@ -99,15 +114,25 @@ class Exchange:
         keys = sorted(key for key in data if key.startswith("evidence-") and key != f"evidence-{found.run}")
         for key in keys[: max(0, len(keys) - KEPT_EVIDENCE + 1)]:
             del data[key]
-        data[f"evidence-{found.run}"] = record.to_json(found)
+        data[f"evidence-{found.run}"] = record.to_json(found, texts=False)
 
-    def evidence(self, plan: path.Plan) -> list[record.Evidence]:
-        """Return what has arrived for a run; inside an action, another unit's may be missing though it was written."""
+    def evidence(self, plan: path.Plan, handed_over: Collection[str]) -> list[record.Evidence]:
+        """Return what has arrived for a run from the units that did not hand theirs over.
+
+        Inside an action another unit's may be missing though it was written.
+        """
         relation = self._relation
-        wanted = {plan.source.unit, plan.destination.unit}
+        wanted = {plan.source.unit, plan.destination.unit}.difference(handed_over)
         units = [unit for unit in (self._charm.unit, *relation.units) if unit.name in wanted]
-        texts = [relation.data[unit].get(f"evidence-{plan.run}", "") for unit in units]
-        return [record.from_data(json.loads(text)) for text in texts if text]
+        texts = {unit.name: relation.data[unit].get(f"evidence-{plan.run}", "") for unit in units}
+        return [_evidence_of(unit, text) for unit, text in texts.items() if text]
+
+
+def _evidence_of(unit: str, text: str) -> record.Evidence:
+    try:
+        return record.from_data(json.loads(text))
+    except (ValueError, errors.PathfinderError) as error:
+        raise errors.PathfinderError(f"what {unit} left in the peer relation cannot be used: {error}") from error
 
 
 def principal() -> str:

@@ -62,9 +62,9 @@ RunId = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9]{8}t[0-9]{6}-[
 
 
 class Model(pydantic.BaseModel):
-    """Base of everything that travels between units: immutable, and strict about unknown fields."""
+    """Base of everything that travels between units: immutable; what a newer unit adds is passed over."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="ignore")
 
 
 class SecurityGroup(Model):

@@ -1,7 +1,9 @@
 """The connection to the cloud: openstacksdk signs in, knows the catalogue and sends every request."""
 
+import base64
 import contextlib
 import logging
+import os
 import tempfile
 import urllib.parse
 from collections.abc import Generator, Mapping, Sequence
@@ -14,6 +16,8 @@ from .. import errors, path
 if TYPE_CHECKING:
     import openstack.connection
 
+_SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
+"""The host's own certificates, where the cloud's CA is installed too; requests would use a bundle of its own."""
 _TIMEOUT = 10.0
 """Seconds that a request may take."""
 
@@ -142,10 +146,10 @@ def connect(credentials: Credentials) -> Generator[Cloud]:
 
     """
     with contextlib.ExitStack() as stack:
-        verify: bool | str = True
+        verify: bool | str = _SYSTEM_CA if os.path.exists(_SYSTEM_CA) else True  # noqa: PTH110
         if credentials.ca_cert:
             file = stack.enter_context(tempfile.NamedTemporaryFile("w", prefix="ovs-pathfinder-", suffix=".pem"))
-            file.write(credentials.ca_cert)
+            file.write(_pem(credentials.ca_cert))
             file.flush()
             verify = file.name
         connection = _sign_in(credentials, verify)
@@ -196,6 +200,18 @@ def _sign_in(credentials: Credentials, verify: bool | str) -> "openstack.connect
     except _failures() as failure:
         raise errors.PathfinderError(_unreachable(f"Keystone at {url}", failure)) from None
     return connection
+
+
+def _pem(certificates: str) -> str:
+    """Return certificates as PEM: some charms hand them over in base64 once more."""
+    if "-----BEGIN" in certificates:
+        return certificates
+    try:
+        return base64.b64decode(certificates, validate=True).decode()
+    except ValueError:
+        raise errors.PathfinderError(
+            "the CA certificate of the cloud is neither PEM nor its base64; look at ca_cert in keystone's relation data"
+        ) from None
 
 
 def _v3(url: str) -> str:

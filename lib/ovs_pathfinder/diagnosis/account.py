@@ -78,7 +78,7 @@ def draw_up(plan: path.Plan, source: record.Evidence, destination: record.Eviden
     near = source.observation("source-port")
     if near is not None and not near.forward and near.neighbours.solicited and not probe.answered:
         return _of_neighbours(plan, holders, together)
-    sent = frozenset(probe.sent)
+    sent = frozenset(_while_both_watched(probe.sent, destination, together))
     stations = _closed(
         [
             Station(direction, point, frozenset(_packets(found, direction)) & sent)
@@ -97,16 +97,27 @@ def watched_together(source: record.Evidence, destination: record.Evidence | Non
     if destination.unit == source.unit:
         return "proven"
     mine, theirs = source.rendezvous, destination.rendezvous
-    saw_probe = any(
-        set(one.forward) & set(source.probe.sent if source.probe else ()) for one in destination.observations
-    )
-    if saw_probe or (mine.nonce and mine.nonce in theirs.heard and mine.heard_first == theirs.nonce):
-        return "proven"
+    if mine.nonce and mine.nonce in theirs.heard and mine.heard_first == theirs.nonce:
+        return "proven"  # it was heard to watch before the first packet was sent
+    if _first_seen(source.probe.sent if source.probe else (), destination) is not None:
+        return "likely"
     if mine.nonce in theirs.heard or theirs.nonce in mine.heard:
         return "likely"
     if mine.heard or theirs.heard:
         return "no"  # each met another attempt of the other unit: this evidence does not belong together
     return "likely" if _windows_overlap(source, destination) else "no"
+
+
+def _first_seen(sent: Sequence[str], destination: record.Evidence) -> int | None:
+    """Return the number of the first packet that the destination's unit saw, counted from 0."""
+    seen = {identity for one in destination.observations for identity in one.forward}
+    return next((number for number, identity in enumerate(sent) if identity in seen), None)
+
+
+def _while_both_watched(sent: Sequence[str], destination: record.Evidence | None, together: Together) -> Sequence[str]:
+    """Leave out what was sent before a unit that came late saw its first packet."""
+    first = _first_seen(sent, destination) if destination is not None and together == "likely" else None
+    return sent[first or 0 :]
 
 
 def _windows_overlap(source: record.Evidence, destination: record.Evidence) -> bool:

@@ -32,6 +32,10 @@ MEANINGS: dict[str, Meaning] = {
         meaning="The question for the destination's MAC address was delivered, and its answer did not come back.",
         next=("Look at `ip neighbour` on the source host, and at the hop named here.",),
     ),
+    "neighbour-entry-wrong": Meaning(
+        meaning="The source host has another MAC address for the destination than its Neutron port has.",
+        next=("ip neighbour flush to ADDRESS dev DEVICE, on the source host; look for a second owner of the address.",),
+    ),
     "port-disabled": Meaning(
         meaning="The Neutron port is administratively down, so its host drops its packets.",
         next=("openstack port set --enable PORT",),
@@ -86,6 +90,13 @@ MEANINGS: dict[str, Meaning] = {
         next=(
             "Compare the version of Open vSwitch with its known bugs; look for errors in ovs-vswitchd.log.",
             "Restarting openvswitch-switch rebuilds the datapath; plan it, as all traffic of the host stops meanwhile.",
+        ),
+    ),
+    "lost-behind-switch": Meaning(
+        meaning="The switch counted the packets out, and nobody saw them behind it.",
+        next=(
+            "Look at what is between the switch and the device: nft list ruleset; iptables-save; tc qdisc; with "
+            "firewall_driver iptables_hybrid, the chains of the port.",
         ),
     ),
     "tunnel-missing": Meaning(

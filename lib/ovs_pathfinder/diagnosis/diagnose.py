@@ -78,6 +78,9 @@ def _findings(case: case_.Case) -> list[verdict.Finding]:
 
 def _explain(case: case_.Case, loss: account.Loss) -> verdict.Finding:
     segment = case_.segment(case, loss)
+    misaddressed = ends.misaddressed(case) if loss.direction == "forward" or loss.turned else None
+    if misaddressed is not None:
+        return misaddressed
     if segment.kind == "unseen" or (loss.after is None and _unwatched(case, loss)):
         return _out_of_sight(case, loss)
     back = case.account.asked_back
@@ -154,7 +157,7 @@ def _fine(case: case_.Case) -> verdict.Finding:
         None,
         "proven",
         f"{what}: the path from {plan.source.label} to {plan.destination.label} works.",
-        ((probe.output.strip().splitlines() or [""])[-1] + counted,) if probe else (),
+        ((probe.output.strip().splitlines() or [""])[-1] + counted,) if probe and drawn.answered else (),
     )
 
 

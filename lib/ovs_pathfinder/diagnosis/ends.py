@@ -3,6 +3,9 @@
 from . import account, verdict
 from . import case as case_
 
+_REJECTED = ("EACCES", "EHOSTUNREACH")
+"""What connect(2) says where an ICMP error came back that a firewall sends."""
+
 
 def sender(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
     """Nothing, or not everything, came out of the source's device."""
@@ -11,7 +14,7 @@ def sender(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
     said = probe.output.strip().splitlines()[-6:] if probe else []
     plan = case.plan
     name = device.name if device else plan.source.port.tap
-    if device is not None and device.present and not device.addresses and plan.source.port.is_guests:
+    if plan.source.port.is_guests and plan.source.address not in (device.addresses if device else ()):
         return case_.finding(
             case,
             "cannot-tell",
@@ -63,6 +66,15 @@ def underlay(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
     sides = (case.source, case.destination) if loss.direction == "forward" else (case.destination, case.source)
     evidence = sides[0]
     wire = sides[1].rendezvous if sides[1] else None
+    if not far.tunnel_address:
+        return case_.finding(
+            case,
+            "cannot-tell",
+            None,
+            loss.direction,
+            "likely",
+            f"Nobody knows the tunnel end of {far.port.host}, so that nothing could be watched between the hosts.",
+        )
     if evidence is not None and not evidence.underlay_route:
         return case_.finding(
             case,
@@ -129,6 +141,24 @@ def guest(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
     )
 
 
+def misaddressed(case: case_.Case) -> verdict.Finding | None:
+    """The source host sends to another MAC address than the destination's."""
+    seen = case.source.observation("source-port")
+    port = case.plan.destination.port
+    wrong = seen.forward_destination_mac if seen else ""
+    if not wrong or wrong == port.mac or any(pair.mac == wrong for pair in port.allowed_address_pairs):
+        return None
+    return case_.finding(
+        case,
+        "neighbour-entry-wrong",
+        "source-port",
+        "forward",
+        "proven",
+        f"The source host sends to MAC address {wrong}, and Neutron's port {port.name or port.id} has {port.mac}.",
+        (f"neighbour entry of {case.plan.destination.address}: {case.source.neighbour_state or 'none'}",),
+    )
+
+
 def unresolved(case: case_.Case) -> verdict.Finding:
     """The destination's MAC address was asked for and answered, and the source host did not take the answer."""
     plan = case.plan
@@ -148,6 +178,17 @@ def receiver(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
     """Answers came back to the source's device, and the program that sent did not get them."""
     loss = segment.loss
     probe = case.source.probe
+    if probe is not None and any(word in probe.output for word in _REJECTED):
+        return case_.finding(
+            case,
+            "service-refused",
+            "guest",
+            "forward",
+            "likely",
+            f"{case.plan.destination.label} is reached, and a firewall in the guest or before it rejects "
+            f"{case.plan.protocol} port {case.plan.port}.",
+            tuple(probe.output.strip().splitlines()[-4:]),
+        )
     return case_.finding(
         case,
         "reply-lost",

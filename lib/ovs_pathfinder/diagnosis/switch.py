@@ -256,24 +256,17 @@ def device_down(case: case_.Case, segment: case_.Segment) -> verdict.Finding | N
 
 def conntrack_invalid(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
     """The datapath drops packets that conntrack calls invalid, which no trace from outside can know."""
-    evidence = case.evidence(segment.role)
     invalid = [one for one in _dropping(case, segment) if one.ct_invalid]
-    counted = {
-        name: rise for name, rise in (evidence.drops if evidence else {}).items() if name.startswith("conntrack")
-    }
-    full = (
-        *(evidence.conntrack_full if evidence else ()),
-        *(f"{name} rose by {rise}" for name, rise in counted.items()),
-    )
-    if not invalid and not full:
+    if not invalid:
         return None
+    full = _full_conntrack(case, segment)
     what = "answers" if segment.direction == "reply" else "packets"
     return case_.finding(
         case,
         "conntrack-full" if full else "conntrack-invalid",
         case_.hop(segment.role, "br-int"),
         segment.direction,
-        case.certainty(segment.role) if full and invalid else "likely",
+        case.certainty(segment.role) if full else "likely",
         f"Conntrack on {_who(case, segment)} "
         + ("is full and has no room for the connection" if full else "does not know the connection")
         + f", so that the switch drops its {what} as invalid.",
@@ -282,6 +275,63 @@ def conntrack_invalid(case: case_.Case, segment: case_.Segment) -> verdict.Findi
             *full,
             *(f"datapath flow of the probe: {one.raw}" for one in invalid),
         ),
+    )
+
+
+def _full_conntrack(case: case_.Case, segment: case_.Segment) -> tuple[str, ...]:
+    """Return what says that the tables which the packets use are full; another network's zone is not theirs."""
+    evidence, trace = case.evidence(segment.role), _trace(case, segment)
+    zone = f"conntrack zone {trace.local_vlan if trace else None} "
+    tables = evidence.conntrack_full if evidence else ()
+    theirs = [one for one in tables if one.startswith(zone) or not one.startswith("conntrack zone ")]
+    counters = evidence.drops.items() if evidence else ()
+    return (*theirs, *(f"{name} rose by {rise}" for name, rise in counters if name.startswith("conntrack")))
+
+
+def passed_on(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
+    """Every flow of the way counted the packets: they left the switch, and were lost or overlooked right behind it."""
+    trace = _trace(case, segment)
+    if trace is None or trace.outcome not in ("forwarded", "flooded") or _dropping(case, segment):
+        return None
+    counted = [step.moved for step in trace.steps if step.moved is not None]
+    if case.account.carrier != "probe" or not counted or min(counted) < segment.loss.lost:
+        return None
+    is_leaving = segment.receiver is None
+    device = _device(case, segment.receiver) if segment.receiver else None
+    where = trace.expected if is_leaving or device is None else device.name
+    return case_.finding(
+        case,
+        "lost-behind-switch",
+        case_.hop(segment.receiver or segment.role, "underlay" if is_leaving else "port"),
+        segment.direction,
+        "likely",
+        f"The switch of {_who(case, segment)} handed the packets over to {where} by its own counters, and no capture "
+        "saw them behind it.",
+        (_counts(case, segment), *reading.quote(trace)),
+        (
+            "Either they are lost between the switch and the device (a firewall of the host, iptables_hybrid, QoS), "
+            "or they leave through another device than the one that was watched.",
+        ),
+    )
+
+
+def never_entered(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
+    """Packets of a tunnel arrived at the host, and not even the first flow counted them."""
+    trace = _trace(case, segment)
+    if trace is None or segment.sender is not None or not trace.steps or case.account.carrier != "probe":
+        return None
+    first = trace.steps[0]
+    if trace.outcome not in ("forwarded", "flooded") or first.moved is None or first.moved >= segment.loss.lost:
+        return None
+    return case_.finding(
+        case,
+        "underlay-loss",
+        case_.hop(segment.role, "underlay"),
+        segment.direction,
+        "likely",
+        f"Tunnel packets arrive at the device of {_who(case, segment)} and do not come into its switch.",
+        (_counts(case, segment), f"{first}{reading.moved(first)}"),
+        ("A firewall of the host, or a tunnel port that does not take them (key, address), looks like this.",),
     )
 
 
@@ -298,18 +348,19 @@ def disobeys(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None
         evidence[-1] += ": the first on the traced path that did not count them"
     evidence += [f"datapath flow of the probe, actions:drop: {one.raw}" for one in dropping]
     proven = segment.loss.total and (bool(dropping) or stuck is not None)
-    certainty: verdict.Certainty = case.certainty(segment.role) if proven else "likely"
-    return case_.finding(
+    found = case_.finding(
         case,
         "switch-disobeys",
         case_.hop(segment.role, place),
         segment.direction,
-        certainty,
+        case.certainty(segment.role) if proven else "likely",
         f"The flows of {_who(case, segment)} forward the packets to {trace.expected}, and its switch drops them: "
         f"theory and practice part in {place}.",
         tuple(evidence),
         () if proven else ("Neither a datapath flow that drops nor a counter that stands still was found.",),
     )
+    # Restarting a switch stops all traffic of its host: not on a suspicion.
+    return found if found.certainty == "proven" else found.model_copy(update={"next": found.next[:1]})
 
 
 def _dropping(case: case_.Case, segment: case_.Segment) -> tuple[record.Megaflow, ...]:
@@ -346,4 +397,4 @@ _STANDING: tuple[_Rule, ...] = (
     device_down,
 )
 """What is wrong whether or not packets were watched, the most specific first."""
-_RULES: tuple[_Rule, ...] = (*_STANDING, conntrack_invalid, disobeys)
+_RULES: tuple[_Rule, ...] = (*_STANDING, conntrack_invalid, passed_on, never_entered, disobeys)

@@ -4,7 +4,7 @@ import contextlib
 import ipaddress
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from .. import path, process
 from . import packet
@@ -12,23 +12,34 @@ from . import packet
 SNAP_LENGTH = 224
 """Bytes: headers of Ethernet, IPv6, UDP, VXLAN, Ethernet, IPv6, ICMP, and the first of the payload's bytes."""
 MAX_PACKETS = 20_000
-_PROTOCOLS = {"icmp": {4: "icmp", 6: "icmp6"}, "tcp": {4: "tcp", 6: "tcp"}, "udp": {4: "udp", 6: "udp"}}
 _NUMBERS = {"icmp": {4: 1, 6: 58}, "tcp": {4: 6, 6: 6}, "udp": {4: 17, 6: 17}}
-_TUNNEL_PORTS = {"vxlan": 4789, "geneve": 6081}
+_NAMES = {1: "icmp", 58: "icmp6", 6: "tcp", 17: "udp"}
+_FRAGMENT = 44
+_SYN_OR_RST = 0x06
+_ETHERTYPES = {4: 0x0800, 6: 0x86DD}
 
 
 def port_filter(plan: path.Plan) -> str:
-    """Return the filter for the probe's packets and the neighbour discovery around them, without a tunnel."""
+    """Return the filter for the probe's packets and the neighbour discovery around them, without a tunnel.
+
+    Of TCP only what opens or resets a connection: a busy service between the two ports is not the probe's business.
+    """
     a, b = plan.source.address, plan.destination.address
-    protocol = _PROTOCOLS[plan.protocol][plan.ip_version]
+    number = _NUMBERS[plan.protocol][plan.ip_version]
+    byte = "tcp[13]" if plan.ip_version == 4 else "ip6[53]"  # tcp[] is for IPv4 alone
+    flags = f" and {byte} & {_SYN_OR_RST:#x} != 0" if plan.protocol == "tcp" else ""
+    wanted = _NAMES[number] if plan.port is None else f"({_NAMES[number]} port {plan.port}{flags})"
     if plan.ip_version == 4:
         # An ICMP error quotes a probe of TCP or UDP that was refused.
-        return f"(host {a} and host {b} and ({protocol} or icmp)) or (arp and host {a} and host {b})"
+        return f"(host {a} and host {b} and ({wanted} or icmp)) or (arp and host {a} and host {b})"
     discovery = "(icmp6 and (ip6[40] == 135 or ip6[40] == 136))"
-    return f"(ip6 host {a} and ip6 host {b} and ({protocol} or icmp6)) or ({discovery} and (host {a} or host {b}))"
+    either = f"({wanted} or icmp6 or ip6 proto {_FRAGMENT})"
+    return f"(ip6 host {a} and ip6 host {b} and {either}) or ({discovery} and (host {a} or host {b}))"
 
 
-def tunnel_filter(plan: path.Plan, local: str, remote: str) -> str:
+def tunnel_filter(
+    plan: path.Plan, local: str, remote: str, tunnel_ports: Mapping[str, int] = packet.TUNNEL_PORTS
+) -> str:
     """Return the filter for the same packets in tunnels between two ends, and for the two ends' own pings.
 
     A hypervisor's underlay is busy: the inner addresses are compared in the kernel, at the offsets that a tunnel
@@ -39,7 +50,7 @@ def tunnel_filter(plan: path.Plan, local: str, remote: str) -> str:
     if plan.network.type == "gre":
         carries, headers = f"{name} proto 47", (8, 12)
     else:
-        carries, headers = f"udp dst port {_TUNNEL_PORTS[plan.network.type]}", (16,)
+        carries, headers = f"udp dst port {tunnel_ports[plan.network.type]}", (16,)
     inner = " or ".join(_inner(plan, name, length + header) for header in headers)
     ping = "icmp" if outer == 4 else "icmp6"
     return f"host {local} and host {remote} and (({carries} and ({inner})) or {ping})"
@@ -59,28 +70,45 @@ def _inner(plan: path.Plan, name: str, start: int) -> str:
     def between(first: int, second: int) -> str:
         return f"(({has(first, a)} and {has(second, b)}) or ({has(first, b)} and {has(second, a)}))"
 
+    kind, first, second, header = (9, 12, 16, 20) if plan.ip_version == 4 else (6, 8, 24, 40)
+    wanted = _inner_protocols(plan, f"{name}[{network + kind}]", name, network + header)
+    ip = f"(({wanted}) and {between(network + first, network + second)})"
+    type_ = f"{name}[{start + 12}:2] == {_ETHERTYPES[plan.ip_version]:#06x}"
     if plan.ip_version == 4:
-        kinds = {_NUMBERS[plan.protocol][4], 1}
-        wanted = " or ".join(f"{name}[{network + 9}] == {kind}" for kind in sorted(kinds))
-        ip = f"({name}[{start + 12}:2] == 0x0800 and ({wanted}) and {between(network + 12, network + 16)})"
-        return f"{ip} or ({name}[{start + 12}:2] == 0x0806 and {between(network + 14, network + 24)})"
-    kinds = {_NUMBERS[plan.protocol][6], 58}
-    wanted = " or ".join(f"{name}[{network + 6}] == {kind}" for kind in sorted(kinds))
-    discovery = f"({name}[{network + 6}] == 58 and {name}[{network + 40}] >= 135 and {name}[{network + 40}] <= 136)"
-    either = f"({has(network + 8, a)} or {has(network + 8, b)})"
-    return (
-        f"({name}[{start + 12}:2] == 0x86dd and ((({wanted}) and {between(network + 8, network + 24)}) "
-        f"or ({discovery} and {either})))"
-    )
+        return f"({type_} and {ip}) or ({name}[{start + 12}:2] == 0x0806 and {between(network + 14, network + 24)})"
+    message = f"{name}[{network + 40}]"
+    discovery = f"({name}[{network + 6}] == 58 and {message} >= 135 and {message} <= 136)"
+    return f"({type_} and ({ip} or ({discovery} and ({has(network + 8, a)} or {has(network + 8, b)}))))"
+
+
+def _inner_protocols(plan: path.Plan, kind: str, name: str, transport: int) -> str:
+    """Return the test of an inner packet's protocol, port and flags; ICMP is wanted always, for its errors."""
+    number = _NUMBERS[plan.protocol][plan.ip_version]
+    tests = [f"{kind} == {_NUMBERS['icmp'][plan.ip_version]}"]
+    if plan.ip_version == 6:
+        tests.append(f"{kind} == {_FRAGMENT}")
+    if plan.port is not None:
+        ports = f"({name}[{transport}:2] == {plan.port} or {name}[{transport + 2}:2] == {plan.port})"
+        flags = f" and {name}[{transport + 13}] & {_SYN_OR_RST:#x} != 0" if plan.protocol == "tcp" else ""
+        tests.append(f"({kind} == {number} and {ports}{flags})")
+    return " or ".join(tests)
 
 
 class Capture:
     """A running tcpdump on one device; decoded packets are handed to `sink` as they come."""
 
-    def __init__(self, device: str, expression: str, sink: Callable[[packet.Packet], None]) -> None:
+    def __init__(
+        self,
+        device: str,
+        expression: str,
+        sink: Callable[[packet.Packet], None],
+        tunnel_ports: Mapping[str, int] = packet.TUNNEL_PORTS,
+    ) -> None:
         self.device = device
         self.error = ""
         self._sink = sink
+        self._tunnel_ports = tunnel_ports
+        self._stopping = False
         self._ready = threading.Event()
         # As root, tcpdump would change to a user of its own, which takes the death signal from it (prctl(2));
         # with -w it only copies frames and dissects nothing.
@@ -119,18 +147,21 @@ class Capture:
         while len(record := stream.read(16)) == 16:
             (length,) = struct.unpack_from(f"{order}I", record, 8)
             frame = stream.read(length)
-            decoded = packet.decode(frame)
+            decoded = packet.decode(frame, self._tunnel_ports)
             if decoded is not None:
                 self._sink(decoded)
+        if not self._stopping and not self.error:
+            # Whatever it was that ended it, from here on this capture is blind.
+            self.error = f"tcpdump ended before it was told to (it keeps {MAX_PACKETS} packets at the most)"
 
-    def wait_ready(self, timeout: float = 3.0) -> bool:
-        """Wait until tcpdump listens; False, with `error` set, where it cannot."""
+    def wait_ready(self, timeout: float = 3.0) -> None:
+        """Wait until tcpdump listens, or `error` says why it cannot."""
         if not self._ready.wait(timeout) and not self.error:
             self.error = f"tcpdump did not start within {timeout:g} s"
-        return not self.error and not self._tcpdump.ended
 
     def stop(self) -> None:
         """End tcpdump and read what it had still to say."""
+        self._stopping = True
         self._tcpdump.stop()
         for reader in self._readers:
             reader.join(1.0)

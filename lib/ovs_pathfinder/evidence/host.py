@@ -47,12 +47,14 @@ def link(name: str) -> Link | None:
     )
 
 
-def route(address: str) -> Route | None:
-    """Return the route to an address, if there is one."""
-    try:
-        found = _ask("route", "get", address)
-    except process.ProcessError:
+def route(address: str, source: str = "") -> Route | None:
+    """Return the route to an address, if there is one; with `source`, the one that packets from there take."""
+    if not address:
         return None
+    try:
+        found = _ask("route", "get", address, *(("from", source) if source else ()))
+    except process.ProcessError:
+        return route(address) if source else None  # the source is no address of this host's
     about = found[0] if found else {}
     if about.get("type") in ("unreachable", "blackhole", "prohibit") or "dev" not in about:
         return None

@@ -4,7 +4,7 @@ import ipaddress
 
 from .. import errors, path, process
 from ..vswitch import database, datapath
-from . import host, record, theory
+from . import host, packet, record, theory
 
 
 class Local:
@@ -16,11 +16,17 @@ class Local:
         self.roles = roles_of(plan, unit)
         self.switch = database.read()
         self.problems: list[str] = []
+        if "br-int" not in self.switch.bridges:
+            found = ", ".join(self.switch.bridges) or "none"
+            raise errors.PathfinderError(
+                f"this host's Open vSwitch has no bridge br-int (it has {found}); is it of an ML2/OVS cloud, "
+                "and does neutron-openvswitch-agent run?"
+            )
         self.devices: dict[path.Role, record.Device] = {role: self._device(role) for role in self.roles}
         self.far: path.Endpoint | None = None
         if len(self.roles) == 1:
             self.far = plan.endpoint("destination" if self.roles[0] == "source" else "source")
-        self.route = host.route(self.far.tunnel_address) if self.far and self.far.tunnel_address else None
+        self.route = host.route(self.far.tunnel_address, self.tunnel_address) if self.far else None
         try:
             self.ports = datapath.read_ports()
         except process.ProcessError as error:
@@ -36,6 +42,19 @@ class Local:
         if self.far is None:
             return None
         return self.switch.tunnel_to(self.plan.network.type, self.far.tunnel_address)
+
+    @property
+    def tunnel_address(self) -> str:
+        """This host's tunnel end: as its tunnel port says, else as the cloud says."""
+        named = self.tunnel.options.get("local_ip", "") if self.tunnel else ""
+        return named if named not in ("", "flow") else self.plan.endpoint(self.roles[0]).tunnel_address
+
+    @property
+    def tunnel_ports(self) -> dict[str, int]:
+        """The UDP port of each kind of tunnel, where the tunnel port towards the other host names another."""
+        named = self.tunnel.options.get("dst_port", "") if self.tunnel else ""
+        given = {self.plan.network.type: int(named)} if named.isdigit() else {}
+        return {**packet.TUNNEL_PORTS, **given}
 
     @property
     def tunnel_remote(self) -> str:

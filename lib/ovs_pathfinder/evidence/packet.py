@@ -5,9 +5,11 @@ RFC 791, RFC 8200, RFC 792, RFC 4443, RFC 4861 (neighbour discovery), RFC 2784 a
 8926 (Geneve).
 """
 
+import dataclasses
 import ipaddress
 import struct
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from .. import path
 
@@ -23,7 +25,9 @@ _ECHO: dict[tuple[int, int], Kind] = {
 }
 _UNREACHABLE = {(_ICMP, 3), (_ICMPV6, 1)}
 _DISCOVERY: dict[int, Kind] = {135: "solicitation", 136: "advertisement"}
-_TUNNEL_PORTS = {4789: "vxlan", 6081: "geneve"}
+_FRAGMENT = 44
+TUNNEL_PORTS = {"vxlan": 4789, "geneve": 6081}
+"""UDP ports assigned by IANA; a tunnel port of Open vSwitch may name another (`options:dst_port`)."""
 
 
 class Tunnel(path.Model):
@@ -42,6 +46,7 @@ class Packet(path.Model):
     destination: str
     """IP address; of ARP and neighbour discovery, the address that is asked for or answered."""
     source_mac: str
+    destination_mac: str = ""
     identity: str = ""
     """`ID/SEQUENCE` of ICMP echo; `SOURCE PORT>DESTINATION PORT` of TCP and UDP."""
     payload: bytes = b""
@@ -49,10 +54,36 @@ class Packet(path.Model):
     tunnel: Tunnel | None = None
 
 
-def decode(frame: bytes) -> Packet | None:
-    """Decode an Ethernet frame; None for what no probe looks for, and for what is cut short within its headers."""
+@dataclasses.dataclass(frozen=True)
+class _Carried:
+    """What is known of a frame before its body is looked at."""
+
+    tunnel_ports: Mapping[int, str]
+    tunnel: Tunnel | None = None
+    source_mac: str = ""
+    destination_mac: str = ""
+
+    def packet(self, kind: Kind, source: str, destination: str, **more: Any) -> Packet:
+        return Packet(
+            kind=kind,
+            source=source,
+            destination=destination,
+            source_mac=self.source_mac,
+            destination_mac=self.destination_mac,
+            tunnel=self.tunnel,
+            **more,
+        )
+
+
+def decode(frame: bytes, tunnel_ports: Mapping[str, int] = TUNNEL_PORTS) -> Packet | None:
+    """Decode an Ethernet frame; None for what no probe looks for, and for what is cut short within its headers.
+
+    Args:
+        frame: From its destination address on.
+        tunnel_ports: The UDP destination port of each kind of tunnel.
+    """
     try:
-        return _ethernet(frame, None)
+        return _ethernet(frame, _Carried({port: kind for kind, port in tunnel_ports.items()}))
     except (struct.error, IndexError, ValueError):
         return None
 
@@ -64,8 +95,8 @@ def _text(raw: bytes, size: int) -> str:
     return str(ipaddress.ip_address(raw))
 
 
-def _ethernet(frame: bytes, tunnel: Tunnel | None) -> Packet | None:
-    mac = frame[6:12].hex(":")
+def _ethernet(frame: bytes, carried: _Carried) -> Packet | None:
+    carried = dataclasses.replace(carried, destination_mac=frame[:6].hex(":"), source_mac=frame[6:12].hex(":"))
     (type_,) = struct.unpack_from("!H", frame, 12)
     offset = 14
     while type_ == _VLAN:
@@ -73,63 +104,54 @@ def _ethernet(frame: bytes, tunnel: Tunnel | None) -> Packet | None:
         offset += 4
     body = frame[offset:]
     if type_ == _ARP:
-        return _arp(body, mac, tunnel)
+        return _arp(body, carried)
     if type_ == _IPV4:
         if struct.unpack_from("!H", body, 6)[0] & 0x1FFF:  # a later fragment has no transport header
             return None
         ends = _text(body[12:16], 4), _text(body[16:20], 4)
-        return _transport(body[9], *ends, body[(body[0] & 0x0F) * 4 :], mac, tunnel)
+        return _transport(body[9], *ends, body[(body[0] & 0x0F) * 4 :], carried)
     if type_ == _IPV6:
         ends = _text(body[8:24], 16), _text(body[24:40], 16)
-        return _transport(body[6], *ends, body[40:], mac, tunnel)
+        protocol, data = body[6], body[40:]
+        if protocol == _FRAGMENT:
+            if struct.unpack_from("!H", data, 2)[0] & 0xFFF8:
+                return None
+            protocol, data = data[0], data[8:]
+        return _transport(protocol, *ends, data, carried)
     return None
 
 
-def _arp(body: bytes, mac: str, tunnel: Tunnel | None) -> Packet:
+def _arp(body: bytes, carried: _Carried) -> Packet:
     (operation,) = struct.unpack_from("!H", body, 6)
     sender, target = _text(body[14:18], 4), _text(body[24:28], 4)
     if operation == 1:
-        return Packet(kind="solicitation", source=sender, destination=target, source_mac=mac, tunnel=tunnel)
-    return Packet(kind="advertisement", source=sender, destination=sender, source_mac=mac, tunnel=tunnel)
+        return carried.packet("solicitation", sender, target)
+    return carried.packet("advertisement", sender, sender)
 
 
-def _transport(
-    protocol: int, source: str, destination: str, data: bytes, mac: str, tunnel: Tunnel | None
-) -> Packet | None:
-    if protocol == _GRE and tunnel is None:
-        return _gre(data, source)
-    if protocol == _UDP and tunnel is None and (kind := _TUNNEL_PORTS.get(int.from_bytes(data[2:4], "big"))):
-        return _udp_tunnel(kind, data[8:], source)
-    packet = Packet(
-        kind="unreachable",
-        source=source,
-        destination=destination,
-        source_mac=mac,
-        tunnel=tunnel,
-    )
+def _transport(protocol: int, source: str, destination: str, data: bytes, carried: _Carried) -> Packet | None:
+    if protocol == _GRE and carried.tunnel is None:
+        return _gre(data, source, carried)
     if protocol in (_TCP, _UDP):
         ports = struct.unpack_from("!HH", data)
-        is_tcp = protocol == _TCP
-        update = {
-            "kind": "tcp" if is_tcp else "udp",
-            "identity": f"{ports[0]}>{ports[1]}",
-            "tcp_flags": data[13] if is_tcp else 0,
-            "payload": b"" if is_tcp else data[8:],
-        }
-        return packet.model_copy(update=update)
+        kind = carried.tunnel_ports.get(ports[1]) if protocol == _UDP and carried.tunnel is None else None
+        if kind is not None:
+            return _udp_tunnel(kind, data[8:], source, carried)
+        identity = f"{ports[0]}>{ports[1]}"
+        if protocol == _TCP:
+            return carried.packet("tcp", source, destination, identity=identity, tcp_flags=data[13])
+        return carried.packet("udp", source, destination, identity=identity, payload=data[8:])
     if protocol == _ICMPV6 and data[0] in _DISCOVERY:
-        update = {"kind": _DISCOVERY[data[0]], "destination": _text(data[8:24], 16)}
-        return packet.model_copy(update=update)
+        return carried.packet(_DISCOVERY[data[0]], source, _text(data[8:24], 16))
     if (protocol, data[0]) in _UNREACHABLE:
-        return packet.model_copy(update={"payload": data[8:]})
+        return carried.packet("unreachable", source, destination, payload=data[8:])
     if (echo := _ECHO.get((protocol, data[0]))) is not None:
         identifier, sequence = struct.unpack_from("!HH", data, 4)
-        update = {"kind": echo, "identity": f"{identifier}/{sequence}", "payload": data[8:]}
-        return packet.model_copy(update=update)
+        return carried.packet(echo, source, destination, identity=f"{identifier}/{sequence}", payload=data[8:])
     return None
 
 
-def _gre(data: bytes, outer: str) -> Packet | None:
+def _gre(data: bytes, outer: str, carried: _Carried) -> Packet | None:
     flags, type_ = struct.unpack_from("!HH", data)
     offset = 8 if flags & 0x8000 else 4  # a checksum
     key = None
@@ -137,10 +159,12 @@ def _gre(data: bytes, outer: str) -> Packet | None:
         (key,) = struct.unpack_from("!I", data, offset)
         offset += 4
     offset += 4 if flags & 0x1000 else 0  # a sequence number
-    return _ethernet(data[offset:], Tunnel(source=outer, key=key)) if type_ == _TRANSPARENT_ETHERNET else None
+    if type_ != _TRANSPARENT_ETHERNET:
+        return None
+    return _ethernet(data[offset:], dataclasses.replace(carried, tunnel=Tunnel(source=outer, key=key)))
 
 
-def _udp_tunnel(kind: str, data: bytes, outer: str) -> Packet | None:
+def _udp_tunnel(kind: str, data: bytes, outer: str, carried: _Carried) -> Packet | None:
     options = (data[0] & 0x3F) * 4 if kind == "geneve" else 0
     key = int.from_bytes(data[4:7], "big")  # VXLAN and Geneve alike
-    return _ethernet(data[8 + options :], Tunnel(source=outer, key=key))
+    return _ethernet(data[8 + options :], dataclasses.replace(carried, tunnel=Tunnel(source=outer, key=key)))

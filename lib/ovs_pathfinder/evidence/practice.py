@@ -9,11 +9,12 @@ from typing import Literal
 
 from .. import path, process
 from ..vswitch import conntrack, coverage, datapath, flow
-from . import beacon, capture, host, local, probe, record, theory, watch
+from . import beacon, capture, host, local, megaflows, probe, record, theory, watch
 
 MAX_WINDOW = 180.0
 """Seconds that a listener watches at the most."""
 Log = Callable[[str], None]
+_IP_HEADER = {4: 20, 6: 40}
 
 
 def gather(
@@ -36,7 +37,7 @@ def gather(
     here = local.Local(plan, unit)
     nonce = secrets.token_hex(4)
     far = (here.far.tunnel_address, here.far.management_address) if here.far else ()
-    watching = watch.Watch(plan, nonce, far)
+    watching = watch.Watch(plan, nonce, far, here.tunnel_ports)
     with concurrent.futures.ThreadPoolExecutor(max_workers=5) as pool:
         try:
             before = _Counting(here, pool, begun - _PASS)
@@ -67,7 +68,7 @@ def gather(
             neighbour_state=_neighbour_state(here),
             probe=sent,
             observations=observations,
-            megaflows=_megaflows(here, within=time.monotonic() - watched),
+            megaflows=megaflows.gather(here, within=time.monotonic() - watched),
             drops=coverage.risen(drops, _drops(here)),
             conntrack_full=tuple(str(one) for one in conntrack.read() if one.is_full),
             rendezvous=watching.rendezvous(first),
@@ -111,11 +112,12 @@ def _watch_all(here: local.Local, watching: watch.Watch) -> None:
     point = "source-underlay" if here.roles[0] == "source" else "destination-underlay"
     remote = here.far.tunnel_address
     if here.route is None:
-        watching.fail(point, f"this host has no route to the tunnel end {remote or 'of the other host'}")
+        why = f"this host has no route to the tunnel end {remote}" if remote else "the other tunnel end is not known"
+        watching.fail(point, why)
     else:
-        own = plan.endpoint(here.roles[0]).tunnel_address or here.route.source
+        own = here.tunnel_address or here.route.source
         for device in here.underlay_devices():
-            watching.add(point, device, capture.tunnel_filter(plan, own, remote))
+            watching.add(point, device, capture.tunnel_filter(plan, own, remote, here.tunnel_ports))
     _listen_on_management(here, watching)
 
 
@@ -158,6 +160,12 @@ def _send(here: local.Local, watching: watch.Watch, settings: probe.Settings, no
     if not device.present or plan.source.address not in device.addresses:
         lacks = f"has not the address {plan.source.address}" if device.present else "does not exist on this host"
         return record.Probe(command="", transmitted=0, output=f"nothing was sent: {device.name} {lacks}")
+    length = settings.size + 8 + _IP_HEADER[plan.ip_version]
+    if plan.protocol == "icmp" and 0 < plan.network.mtu < length:
+        here.problems.append(
+            f"The probe's packets of {length} bytes are larger than the network's MTU of {plan.network.mtu} bytes and "
+            "travel in fragments: a point that saw a first fragment may have missed the others."
+        )
     log(f"sending {settings.count} packets to {plan.destination.address}")
     return probe.send(
         plan, device.name, settings, nonce, lambda: watching.seen("source-port", "reply") >= settings.count
@@ -213,38 +221,3 @@ def _agent_cookies(here: local.Local) -> dict[str, str]:
 def _neighbour_state(here: local.Local) -> str:
     device = here.devices.get("source")
     return host.neighbour(here.plan.destination.address, device.name) if device and device.present else ""
-
-
-def _megaflows(here: local.Local, within: float) -> tuple[record.Megaflow, ...]:
-    """Return the datapath flows that the probe's packets could use, and that were used in the last `within` seconds."""
-    plan = here.plan
-    family = "ipv6" if plan.ip_version == 6 else "nw"
-    protocol = {"icmp": {4: "icmp", 6: "icmp6"}, "tcp": {4: "tcp", 6: "tcp6"}, "udp": {4: "udp", 6: "udp6"}}
-    ends = {
-        "forward": (plan.source.address, plan.destination.address),
-        "reply": (plan.destination.address, plan.source.address),
-    }
-    directions: tuple[path.Direction, ...] = ("forward", "reply")
-    found: list[record.Megaflow] = []
-    for direction in directions:
-        first, second = ends[direction]
-        match = f"{protocol[plan.protocol][plan.ip_version]},{family}_src={first},{family}_dst={second}"
-        try:
-            flows = datapath.dump(match)
-        except process.ProcessError as error:
-            here.problems.append(f"The datapath's flows could not be read: {error}.")
-            return ()
-        if flows.unknown:
-            here.problems.append(f"{len(flows.unknown)} datapath flows were not understood: {flows.unknown[0][:300]}")
-        found += [
-            record.Megaflow(
-                direction=direction,
-                packets=one.packets,
-                actions=one.actions,
-                ct_invalid=one.ct_invalid,
-                raw=one.raw,
-            )
-            for one in flows.flows
-            if one.age is not None and one.age <= within
-        ]
-    return tuple(found)

@@ -77,6 +77,7 @@ def _ping(plan: path.Plan, device: str, settings: Settings, nonce: str) -> recor
         *("-W", f"{ANSWER_WAIT:g}"),
         *("-s", str(settings.size)),
         *("-p", mark(plan, "probe", nonce)),
+        *("-I", plan.source.address),
         *("-I", device),
         plan.destination.address,
     ]

@@ -41,6 +41,8 @@ class Observation(path.Model):
     forward_mac: str = ""
     """The Ethernet source of the packets from the plan's source, where one was seen."""
     reply_mac: str = ""
+    forward_destination_mac: str = ""
+    """The Ethernet destination of the probe's packets from the plan's source."""
     tunnel_keys: tuple[int, ...] = ()
     """The tunnel keys that the probe's packets carried."""
     error: str = ""
@@ -94,7 +96,6 @@ class Megaflow(path.Model):
     """A datapath flow that the probe's packets used."""
 
     direction: path.Direction
-    packets: int
     actions: str
     ct_invalid: bool = False
     """Whether it is for packets that conntrack calls invalid."""
@@ -193,9 +194,14 @@ class Evidence(path.Model):
         return next(found, None)
 
 
-def to_json(evidence: Evidence) -> str:
-    """Write evidence in at most MAX_BYTES, shortening the raw texts first: what was understood of them stays."""
-    for limit in (None, 6000, 2000, 500, 0):
+def to_json(evidence: Evidence, *, texts: bool = True) -> str:
+    """Write evidence in at most MAX_BYTES, shortening the raw texts first: what was understood of them stays.
+
+    Args:
+        evidence: What to write.
+        texts: Whether raw texts are wanted at all; no diagnosis needs more than their beginning.
+    """
+    for limit in (None, 6000, 2000, 500, 0) if texts else (500, 0):
         text = _dump(evidence if limit is None else _shortened(evidence, limit))
         if len(text.encode()) <= MAX_BYTES:
             return text

@@ -117,6 +117,15 @@ def describe(plan: path.Plan, direction: path.Direction, place: Place, *, source
     return ",".join(fields)
 
 
+def match(plan: path.Plan, direction: path.Direction) -> str:
+    """Write what all packets of the probe have in common in one direction, as a match."""
+    first, second = plan.source.address, plan.destination.address
+    if direction == "reply":
+        first, second = second, first
+    family = "ipv6" if plan.ip_version == 6 else "nw"
+    return f"{_protocol(plan)},{family}_src={first},{family}_dst={second}"
+
+
 def _protocol(plan: path.Plan) -> str:
     if plan.protocol == "icmp":
         return "icmp6" if plan.ip_version == 6 else "icmp"

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from .. import path
 from . import capture, packet, probe, record
@@ -20,15 +20,23 @@ class _Sight:
         self.reply: dict[str, None] = {}
         self.neighbours = dict.fromkeys(record.Neighbours.model_fields, 0)
         self.macs: dict[path.Direction, str] = {}
+        self.destination_mac = ""
         self.keys: set[int] = set()
 
 
 class Watch:
     """Captures at every point of this host, until stopped; what they see can be asked for at any time."""
 
-    def __init__(self, plan: path.Plan, own_nonce: str, far_addresses: Iterable[str]) -> None:
+    def __init__(
+        self,
+        plan: path.Plan,
+        own_nonce: str,
+        far_addresses: Iterable[str],
+        tunnel_ports: Mapping[str, int] = packet.TUNNEL_PORTS,
+    ) -> None:
         self._plan = plan
         self._own = own_nonce
+        self._tunnel_ports = tunnel_ports
         self._far = frozenset(address for address in far_addresses if address)
         self._changed = threading.Condition()
         self._sights: dict[path.Point, _Sight] = {}
@@ -49,7 +57,7 @@ class Watch:
                 self._see(point, seen)
                 self._changed.notify_all()
 
-        self._captures.append((point, capture.Capture(device, expression, sink)))
+        self._captures.append((point, capture.Capture(device, expression, sink, self._tunnel_ports)))
 
     def fail(self, point: path.Point, why: str) -> None:
         """Note why a point cannot be watched at all."""
@@ -113,6 +121,7 @@ class Watch:
             neighbours=record.Neighbours(**sight.neighbours),
             forward_mac=sight.macs.get("forward", ""),
             reply_mac=sight.macs.get("reply", ""),
+            forward_destination_mac=sight.destination_mac,
             tunnel_keys=tuple(sorted(sight.keys)),
             error="; ".join(errors) if not working else "",
         )
@@ -132,6 +141,8 @@ class Watch:
             if len(packets) < _KEPT:
                 packets[identity] = None
             sight.macs.setdefault(direction, seen.source_mac)
+            if direction == "forward":
+                sight.destination_mac = sight.destination_mac or seen.destination_mac
             if seen.tunnel is not None and seen.tunnel.key is not None:
                 sight.keys.add(seen.tunnel.key)
 
@@ -148,17 +159,24 @@ class Watch:
         self._from.add(seen.source)
 
     def _see_neighbour(self, sight: _Sight, seen: packet.Packet) -> None:
-        """Count who asked for whom; for both kinds, `destination` is the address that it is about."""
-        source, destination = self._plan.source, self._plan.destination
-        if seen.destination == destination.address:
-            sight.neighbours["solicited" if seen.kind == "solicitation" else "advertised"] += 1
-            direction: path.Direction = "forward" if seen.kind == "solicitation" else "reply"
-        elif seen.destination == source.address:
-            sight.neighbours["solicited_back" if seen.kind == "solicitation" else "advertised_back"] += 1
-            direction = "reply" if seen.kind == "solicitation" else "forward"
-        else:
+        """Count who asked for whom; for both kinds, `destination` is the address that it is about.
+
+        Others ask for the same addresses, and are answered: only the two ends' own questions count, and the answers
+        that are sent to whoever of the two asked.
+        """
+        ends = (self._plan.source, self._plan.destination)
+        about = next((number for number, end in enumerate(ends) if end.address == seen.destination), None)
+        if about is None:
             return
-        sight.macs.setdefault(direction, seen.source_mac)
+        asker = ends[1 - about]
+        directions: tuple[path.Direction, path.Direction] = ("reply", "forward")
+        asking = directions[about]
+        suffix = "" if about == 1 else "_back"
+        if seen.kind == "solicitation" and seen.source == asker.address:
+            sight.neighbours["solicited" + suffix] += 1
+            sight.macs.setdefault(asking, seen.source_mac)
+        elif seen.kind == "advertisement" and seen.destination_mac in (asker.port.mac, sight.macs.get(asking)):
+            sight.neighbours["advertised" + suffix] += 1
 
 
 def identify(plan: path.Plan, seen: packet.Packet) -> tuple[path.Direction, str] | None:

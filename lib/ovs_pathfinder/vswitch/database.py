@@ -8,9 +8,9 @@ from .. import errors, path, process
 
 _COLUMNS = {
     "Open_vSwitch": "ovs_version,external_ids",
-    "Bridge": "name,ports,datapath_type,fail_mode,mirrors",
+    "Bridge": "name,ports,datapath_type",
     "Port": "_uuid,name,interfaces,tag",
-    "Interface": "_uuid,name,type,ofport,options,external_ids,mac_in_use,link_state,admin_state,error,mtu",
+    "Interface": "_uuid,name,type,ofport,options,external_ids,error",
 }
 
 
@@ -27,8 +27,6 @@ class Interface(path.Model):
     """Neutron's local VLAN; 4095 is its dead VLAN."""
     options: Mapping[str, str] = {}
     external_ids: Mapping[str, str] = {}
-    mac: str = ""
-    link_state: str = ""
     error: str = ""
 
 
@@ -118,8 +116,6 @@ def _interface(row: Mapping[str, Any], port: Mapping[str, Any], bridge_of: Mappi
         tag=_one(port.get("tag", ()), None),
         options=row["options"],
         external_ids=row["external_ids"],
-        mac=_one(row["mac_in_use"], ""),
-        link_state=_one(row["link_state"], ""),
         error=_one(row["error"], ""),
     )
 

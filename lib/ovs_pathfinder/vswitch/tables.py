@@ -38,6 +38,9 @@ NAMES = {
 AGENTS_OWN = {"br-int": 23, "br-tun": 10}
 """Tables in which there is nothing but one flow of the agent's: the canary, and the one that learns."""
 
+GROWING = {("br-int", table) for table in (71, 72, 73, 81, 82)} | {("br-tun", 20)}
+"""Tables that grow with the ports and rules of a host, or with the ports of its networks."""
+
 
 def name(bridge: str, table: int) -> str:
     """Return a table's meaning, empty where Neutron gives it none."""

@@ -110,6 +110,8 @@ class World:
     blind: frozenset[Station] = frozenset()
     """Stations whose capture works and misses everything."""
     carrier: str = "probe"
+    counters_stand: bool = True
+    """Whether the flows count no more where a switch loses everything; else they count it out."""
     traces: Mapping[tuple[path.Role, path.Direction], record.Trace] = dataclasses.field(
         default_factory=dict[tuple[path.Role, path.Direction], record.Trace]
     )
@@ -213,11 +215,20 @@ class World:
         }
         return record.Device(**{**fields, **self.devices.get(role, {})})
 
+    def _stuck_at(self, direction: path.Direction, entry: path.Point) -> int | None:
+        """Say which step counts no more, where the switch behind `entry` loses everything."""
+        lost = self.lost_after.get((direction, entry), 0) if self.counters_stand else 0
+        return 3 if lost >= self.count else None
+
     def _traces(self, roles: tuple[path.Role, ...]) -> list[record.Trace]:
-        healthy: dict[tuple[path.Role, path.Direction], record.Trace] = {
-            ("source", "forward"): trace("forward", "forwarded", *OUT),
-            ("source", "reply"): trace("reply", "forwarded", *IN),
-            ("destination", "forward"): trace("forward", "forwarded", *IN),
-            ("destination", "reply"): trace("reply", "forwarded", *OUT),
+        entries: dict[tuple[path.Role, path.Direction], tuple[path.Point, tuple[str, ...]]] = {
+            ("source", "forward"): ("source-port", OUT),
+            ("source", "reply"): ("source-underlay", IN),
+            ("destination", "forward"): ("destination-underlay", IN),
+            ("destination", "reply"): ("destination-port", OUT),
+        }
+        healthy = {
+            (role, direction): trace(direction, "forwarded", *tables, stuck_at=self._stuck_at(direction, entry))
+            for (role, direction), (entry, tables) in entries.items()
         }
         return [one for key, one in {**healthy, **self.traces}.items() if key[0] == roles[0]]

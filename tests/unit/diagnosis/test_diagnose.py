@@ -288,13 +288,20 @@ def test_a_flood_is_not_delivery_to_the_wrong_host() -> None:
     assert essence(judge(world)) == ("broken", "forwarding-entry-wrong", "source-br-tun", "forward")
 
 
+def test_a_switch_that_counted_the_packets_out_is_not_called_disobedient() -> None:
+    found = judge(World(lost_after={("forward", "source-port"): 5}, counters_stand=False))
+
+    assert essence(found) == ("broken", "lost-behind-switch", "source-underlay", "forward")
+    assert found.certainty == "likely"
+
+
 def test_one_host_has_one_switch() -> None:
     world = World(plan=build.plan(same_host=True))
 
     assert judge(world).verdict == "ok"
     lost = World(plan=build.plan(same_host=True), lost_after={("forward", "source-port"): 5})
     found = judge(lost)
-    assert (found.verdict, found.hop) == ("broken", "source-br-int")
+    assert (found.verdict, found.hop) == ("broken", "source-br-int"), found.summary
     assert not any("underlay" in one.hop or "br-tun" in one.hop for one in found.hops)
 
 

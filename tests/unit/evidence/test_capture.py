@@ -72,7 +72,9 @@ def test_a_tunnels_filter_keeps_the_probe_and_no_others(kind: str, family: int, 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 def test_a_tunnels_filter_asks_for_the_protocol(protocol: str, tmp_path: pathlib.Path) -> None:
     family, frame = (4, made.TCP) if protocol == "tcp" else (6, made.UDP)
-    expression = capture.tunnel_filter(plan("gre", protocol, family=family), "172.20.0.139", "172.20.0.209")
+    port = 9443 if protocol == "tcp" else 5555
+    asked = plan("gre", protocol, family=family).model_copy(update={"port": port})
+    expression = capture.tunnel_filter(asked, "172.20.0.139", "172.20.0.209")
     sent = made.over4(47, made.gre(frame, checksum=True))
 
     assert keep(expression, [sent], tmp_path) == [sent]

@@ -7,7 +7,7 @@ import pytest
 
 from ovs_pathfinder import path
 from ovs_pathfinder.evidence import record, theory
-from ovs_pathfinder.vswitch import database, datapath, flow, trace
+from ovs_pathfinder.vswitch import database, datapath, flow, tables, trace
 from tests.unit import recorded
 from tests.unit.diagnosis import build
 from tests.unit.vswitch import private
@@ -131,7 +131,9 @@ def test_every_recorded_flow_can_be_found_again(lines: dict[str, list[str]]) -> 
     lost = [
         one.raw
         for bridge, one in parsed
-        if one is not None and flow.find(bridge, one.table, one.priority, one.match) is None
+        if one is not None
+        and (one.match or (bridge, one.table) not in tables.GROWING)
+        and flow.find(bridge, one.table, one.priority, one.match) is None
     ]
 
     assert len(parsed) > 50
