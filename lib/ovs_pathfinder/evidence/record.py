@@ -199,9 +199,12 @@ def to_json(evidence: Evidence, *, texts: bool = True) -> str:
 
     Args:
         evidence: What to write.
-        texts: Whether raw texts are wanted at all; no diagnosis needs more than their beginning.
+        texts: Whether the traces' raw texts are wanted, which no diagnosis needs.
     """
-    for limit in (None, 6000, 2000, 500, 0) if texts else (500, 0):
+    if not texts:
+        bare = tuple(one.model_copy(update={"text": ""}) for one in evidence.traces)
+        evidence = evidence.model_copy(update={"traces": bare})
+    for limit in (None, 6000, 2000, 500, 0):
         text = _dump(evidence if limit is None else _shortened(evidence, limit))
         if len(text.encode()) <= MAX_BYTES:
             return text
