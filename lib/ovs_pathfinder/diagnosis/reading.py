@@ -17,7 +17,7 @@ def describe(trace: record.Trace | None, bridge: str) -> str:
         return "not reached"
     if last.bridge != bridge:
         return "forwards"
-    word = {"dropped": "drops", "failed": "fails", "misdirected": "strays"}.get(trace.outcome, "?")
+    word = {"dropped": "drops", "failed": "fails", "misdirected": "errs"}.get(trace.outcome, "?")
     return f"{word}, table {last.table}"
 
 
