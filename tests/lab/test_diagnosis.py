@@ -1,6 +1,9 @@
 """Every fault of the lab is found where it is, and a healthy path is never accused."""
 
 import dataclasses
+import os
+import pathlib
+import signal
 from typing import Literal
 
 import pytest
@@ -194,3 +197,13 @@ def test_guest_as_the_source_cannot_be_probed_and_is_not_accused(start_lab: conf
 
     assert (found.verdict, found.code) == ("cannot-tell", "cannot-tell"), found.summary
     assert "guest's port" in found.summary
+
+
+def test_switch_that_died_is_named(start_lab: conftest.StartLab):
+    lab = start_lab(cloud=False)
+    plan = probing.plan_of(lab)
+    pid = int((pathlib.Path(lab.source.env["OVS_RUNDIR"]) / "ovs-vswitchd.pid").read_text())
+    os.kill(pid, signal.SIGKILL)
+
+    with pytest.raises(AssertionError, match="ovs-vswitchd does not answer on this host"):
+        probing.gather(lab, plan, wait=0.1)

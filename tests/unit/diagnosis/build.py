@@ -14,7 +14,7 @@ Station = tuple[path.Direction, path.Point]
 
 
 def plan(**changes: Any) -> path.Plan:
-    """Make the walk-through's plan: octavia/2 to an amphora on nova-compute/0."""
+    """Make a plan: octavia/2 to an amphora on nova-compute/0."""
     same_host = changes.pop("same_host", False)
     group = path.SecurityGroup(id="g", name="group")
     source = path.Endpoint(
