@@ -59,7 +59,9 @@ class PathfinderCharm(ops.CharmBase):
                 relation.data[self.unit]["username"] = "ovs-pathfinder"
 
     def _on_collect_status(self, event: ops.CollectStatusEvent) -> None:
-        event.add_status(ops.ActiveStatus())
+        """Say what is missing without blocking: a unit can be probed whether or not it can plan."""
+        lacks = self.unit.is_leader() and not self.model.relations["keystone-credentials"]
+        event.add_status(ops.ActiveStatus("plan-path needs keystone-credentials" if lacks else ""))
 
     def _on_plan_path(self, event: ops.ActionEvent) -> None:
         with _answering(event):

@@ -15,6 +15,8 @@ MAX_WINDOW = 180.0
 """Seconds that a listener watches at the most."""
 Log = Callable[[str], None]
 _IP_HEADER = {4: 20, 6: 40}
+_PASS = 1.0
+"""Seconds before the probe within which a packet may still be uncounted when the probe begins."""
 
 
 def gather(
@@ -76,10 +78,6 @@ def gather(
             seconds=round(time.monotonic() - begun, 3),
             problems=tuple(here.problems),
         )
-
-
-_PASS = 1.0
-"""Seconds for which older packets must have been counted before the probe; younger ones are few."""
 
 
 class _Counting:
