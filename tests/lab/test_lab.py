@@ -35,13 +35,14 @@ def test_path_works_in_every_shape(start_lab: conftest.StartLab, tunnel: str, l2
 def test_guest_answers_on_its_api_port(lab: hosts.Lab):
     program = "import socket, sys; socket.create_connection((sys.argv[1], 9443), 2)"
 
-    lab.source.run(sys.executable, "-c", program, lab.address)
+    assert lab.source.run(sys.executable, "-c", program, lab.address).returncode == 0
 
 
 def test_full_packets_of_the_network_pass(lab: hosts.Lab):
     size = lab.shape.mtu - 40 - 8
 
-    lab.source.run("ping", "-n", "-c", "2", "-i", "0.1", "-M", "do", "-s", str(size), topology.GUEST.address6)
+    ping = ["ping", "-n", "-c", "2", "-i", "0.1", "-M", "do", "-s", str(size), topology.GUEST.address6]
+    assert " 0% packet loss" in lab.source.run(*ping).stdout
 
 
 def test_heartbeats_reach_the_source(lab: hosts.Lab):
