@@ -91,7 +91,10 @@ def run(command: Sequence[str], *, timeout: float = 5.0, input: str | None = Non
 
 
 class Running:
-    """A tool that goes on until it ends by itself or is stopped; ends with this process in any case."""
+    """A tool that goes on until it ends by itself or is stopped.
+
+    It ends with this process too, unless it has file capabilities, as ping has: give such a tool an end of its own.
+    """
 
     def __init__(self, command: Sequence[str]) -> None:
         self.command = tuple(command)

@@ -9,7 +9,8 @@ from .. import path
 from ..evidence import record
 
 Together = Literal["proven", "likely", "no"]
-"""Whether both units watched while the probe was sent: heard from each other; by their clocks alone; not at all."""
+"""Whether both units watched while the probe was sent: as each heard the other first; as one heard the other, saw some
+of the probe, or by their clocks; not at all."""
 
 CLOCK_TOLERANCE = 2.0
 """Seconds by which two hosts' clocks may differ before their windows count as apart. NTP keeps them within."""
@@ -73,12 +74,15 @@ def draw_up(plan: path.Plan, source: record.Evidence, destination: record.Eviden
         destination: That of the other unit; the same object where both ports share a host; None where missing.
     """
     together = watched_together(source, destination)
-    holders = {"source": source, "destination": destination if together != "no" else None}
     probe = source.probe or record.Probe(command="", transmitted=0)
+    missed = _missed_at_first(probe.sent, destination, together)
+    # Which packets were answered is not known, so that of a probe with answers nothing can be left out.
+    is_usable = together != "no" and not (missed and probe.answered)
+    holders = {"source": source, "destination": destination if is_usable else None}
     near = source.observation("source-port")
     if near is not None and not near.forward and near.neighbours.solicited and not probe.answered:
         return _of_neighbours(plan, holders, together)
-    sent = frozenset(_while_both_watched(probe.sent, destination, together))
+    sent = frozenset(probe.sent[missed:] if is_usable else probe.sent)
     stations = _closed(
         [
             Station(direction, point, frozenset(_packets(found, direction)) & sent)
@@ -114,10 +118,10 @@ def _first_seen(sent: Sequence[str], destination: record.Evidence) -> int | None
     return next((number for number, identity in enumerate(sent) if identity in seen), None)
 
 
-def _while_both_watched(sent: Sequence[str], destination: record.Evidence | None, together: Together) -> Sequence[str]:
-    """Leave out what was sent before a unit that came late saw its first packet."""
+def _missed_at_first(sent: Sequence[str], destination: record.Evidence | None, together: Together) -> int:
+    """Return how many packets were sent before a unit that may have come late saw its first one."""
     first = _first_seen(sent, destination) if destination is not None and together == "likely" else None
-    return sent[first or 0 :]
+    return first or 0
 
 
 def _windows_overlap(source: record.Evidence, destination: record.Evidence) -> bool:

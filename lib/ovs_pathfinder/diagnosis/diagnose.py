@@ -78,7 +78,7 @@ def _findings(case: case_.Case) -> list[verdict.Finding]:
 
 def _explain(case: case_.Case, loss: account.Loss) -> verdict.Finding:
     segment = case_.segment(case, loss)
-    misaddressed = ends.misaddressed(case) if loss.direction == "forward" or loss.turned else None
+    misaddressed = ends.misaddressed(case) if loss.total and (loss.direction == "forward" or loss.turned) else None
     if misaddressed is not None:
         return misaddressed
     if segment.kind == "unseen" or (loss.after is None and _unwatched(case, loss)):

@@ -219,7 +219,7 @@ def refused(case: case_.Case) -> verdict.Finding | None:
 def _apart(case: case_.Case) -> tuple[str, ...]:
     if case.account.together == "proven":
         return ()
-    return ("That both hosts watched at the same time rests on their clocks alone: neither heard the other.",)
+    return ("That both hosts watched for the whole of the probe could not be told from what they heard of each other.",)
 
 
 def partial(case: case_.Case, segment: case_.Segment) -> verdict.Finding:

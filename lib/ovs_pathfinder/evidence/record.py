@@ -12,6 +12,8 @@ MAX_BYTES = 100_000
 """Of one unit's evidence as JSON: it goes through argv as an action's result, where Linux allows 131,071."""
 _SHORTENED = "\n[shortened: the whole was larger than Juju lets a result be]"
 
+Subject = Literal["plan", "seen", "neighbour"]
+"""Of a trace: the packet as the plan describes it, as it was really seen, or the question for the neighbour."""
 Outcome = Literal["forwarded", "flooded", "misdirected", "dropped", "failed", "unknown"]
 """Where a trace ends: at the expected port alone; there and elsewhere; elsewhere alone; nowhere; translation given
 up; not known, as nothing could be traced or the expected port does not exist."""
@@ -77,8 +79,7 @@ class Trace(path.Model):
     """What the local switch says that it would do with a packet of the probe."""
 
     direction: path.Direction
-    subject: Literal["plan", "seen", "neighbour"] = "plan"
-    """Whether the packet is as the plan describes it, as it was really seen, or a question for the neighbour."""
+    subject: Subject = "plan"
     flow: str
     command: str
     expected: str
@@ -188,7 +189,7 @@ class Evidence(path.Model):
         found = (one for one in self.observations if one.point == point and not one.error)
         return next(found, None)
 
-    def trace(self, direction: path.Direction, subject: str = "plan") -> Trace | None:
+    def trace(self, direction: path.Direction, subject: Subject = "plan") -> Trace | None:
         """Return a trace by its direction and subject."""
         found = (one for one in self.traces if (one.direction, one.subject) == (direction, subject))
         return next(found, None)

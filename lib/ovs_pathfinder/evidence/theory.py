@@ -15,8 +15,6 @@ SOURCE_PORT = 40000
 _ESTABLISHED_REPLY = ("trk,est,rpl", "trk,est,rpl")
 """The conntrack state of an answer, for each time that it is recirculated."""
 
-Subject = Literal["plan", "seen", "neighbour"]
-
 
 class Place(path.Model):
     """Where a traced packet enters the switch, and where it should leave."""
@@ -183,7 +181,7 @@ def examine(
     direction: path.Direction,
     place: Place,
     *,
-    subject: Subject = "plan",
+    subject: record.Subject = "plan",
     source_mac: str = "",
 ) -> record.Trace:
     """Trace one packet and say whether it would get where it should."""

@@ -325,3 +325,43 @@ def test_a_datagram_that_arrived_needs_no_answer() -> None:
     assert judge(unseen).verdict in ("ok", "cannot-tell")
     lost = judge(World(plan=udp, lost_after={("forward", "source-underlay"): 5}))
     assert (lost.verdict, lost.hop) == ("broken", "underlay")
+
+
+def late(world: World, first: int) -> verdict.Diagnosis:
+    """Judge a world whose destination began to watch with packet `first` (from 0), and heard nobody."""
+    source, destination = world.run()
+    part = tuple(
+        one.model_copy(update={"forward": one.forward[first:], "reply": one.reply[first:]})
+        for one in destination.observations
+    )
+    deaf = record.Rendezvous(nonce="bbbbbbbb")
+    source = source.model_copy(update={"rendezvous": record.Rendezvous(nonce="aaaaaaaa")})
+    destination = destination.model_copy(update={"observations": part, "rendezvous": deaf})
+    return diagnose.diagnose(world.plan, [source, destination])
+
+
+def test_a_destination_that_came_late_makes_no_loss_of_what_it_missed() -> None:
+    assert essence(late(World(), 2)) == ("ok", "path-ok", None, None)
+
+
+def test_a_destination_that_came_late_hides_no_loss() -> None:
+    found = late(World(lost_after={("reply", "source-port"): 1}), 2)
+
+    assert (found.verdict, found.sent, found.answered) == ("degraded", 5, 4)
+
+
+def test_a_destination_that_came_late_still_shows_where_all_is_lost() -> None:
+    found = late(World(lost_after={("forward", "destination-port"): 5}), 2)
+
+    assert essence(found) == ("broken", "guest-silent", "guest", "forward")
+    assert (found.sent, found.certainty) == (3, "likely")
+
+
+@pytest.mark.parametrize(("lost", "code"), [(5, "neighbour-entry-wrong"), (1, "underlay-loss")])
+def test_another_mac_address_explains_only_a_total_loss(lost: int, code: str) -> None:
+    world = World(
+        lost_after={("forward", "source-underlay"): lost},
+        observations={"source-port": {"forward_destination_mac": "fa:16:3e:00:00:99"}},
+    )
+
+    assert judge(world).code == code
