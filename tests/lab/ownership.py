@@ -1,22 +1,39 @@
 """Whose lab it is: each has a directory that names its owner, and the labs of dead owners are swept away."""
 
 import contextlib
+import fcntl
 import os
 import pathlib
 import shutil
+from collections.abc import Generator
 
 from . import node, processes
 
-_ROOT = pathlib.Path("/tmp")  # noqa: S108 (a lab's directory has a random name and is made anew)
 _PREFIX = "opf-lab-"
 _PLACES = ("fabric", "ctl", "octavia", "compute", "guest", "guest2")
+
+
+def root() -> pathlib.Path:
+    """Return where labs have their directories; a lab's has a random name and is made anew."""
+    return pathlib.Path(os.environ.get("OVS_PATHFINDER_LABS", "/tmp"))  # noqa: S108
+
+
+@contextlib.contextmanager
+def _alone(directory: pathlib.Path) -> Generator[None]:
+    """Keep other processes from sweeping the same lab; wait for one that does."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sweep() -> list[str]:
     """Remove the labs whose owner is dead; return their names."""
     swept: list[str] = []
-    for directory in _ROOT.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(FileNotFoundError):  # another process sweeps as well
+    for directory in root().glob(f"{_PREFIX}*"):
+        with contextlib.suppress(FileNotFoundError), _alone(directory):  # another process has swept it
             owner = processes.Identity.parse((directory / "owner").read_text())
             if not owner.alive:
                 processes.end_recorded(directory / "processes")
@@ -28,7 +45,7 @@ def sweep() -> list[str]:
 
 def claim(name: str) -> pathlib.Path:
     """Make a lab's directory, which never exists without its owner's identity."""
-    fresh, directory = _ROOT / f"opf-new-{name}", _ROOT / f"{_PREFIX}{name}"
+    fresh, directory = root() / f"opf-new-{name}", root() / f"{_PREFIX}{name}"
     fresh.mkdir(mode=0o755)
     (fresh / "owner").write_text(str(processes.Identity.of(os.getpid())))
     return fresh.rename(directory)

@@ -6,6 +6,8 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 
 import pytest
 import yaml
@@ -20,7 +22,7 @@ CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 
 def remains(name: str) -> list[pathlib.Path]:
     """Return what is left of a lab: namespaces and files."""
-    return [*pathlib.Path("/run/netns").glob(f"opf-{name}-*"), *pathlib.Path("/tmp").glob(f"opf-*-{name}")]  # noqa: S108
+    return [*pathlib.Path("/run/netns").glob(f"opf-{name}-*"), *ownership.root().glob(f"opf-*-{name}")]
 
 
 @pytest.mark.parametrize("same_host", [False, True])
@@ -126,12 +128,20 @@ def test_signals_end_the_lab(lab_support: None, number: signal.Signals):
     assert not remains(name)
 
 
-def test_lab_of_a_killed_owner_is_swept(lab_support: None):
+@pytest.fixture
+def own_labs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep this test's labs where no other process sweeps; a short path, as it leads to UNIX sockets."""
+    with tempfile.TemporaryDirectory(prefix="opf-", dir="/tmp") as directory:
+        monkeypatch.setenv("OVS_PATHFINDER_LABS", directory)
+        yield
+
+
+def test_lab_of_a_killed_owner_is_swept(lab_support: None, own_labs: None):
     command, name = start_command()
     with command:
         daemons = [
             processes.Identity.parse(each.read_text())
-            for each in pathlib.Path(f"/tmp/opf-lab-{name}/processes").iterdir()  # noqa: S108
+            for each in (ownership.root() / f"opf-lab-{name}" / "processes").iterdir()
         ]
         command.kill()
         command.communicate(timeout=10)
