@@ -4,8 +4,8 @@
 import contextlib
 import datetime
 import logging
-import os
 import secrets
+import sys
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from ovs_pathfinder.evidence import record
 
 logger = logging.getLogger(__name__)
+
+INSPECTIONS = (
+    "list-amphorae",
+    "find-port",
+    "show-tunnels",
+    "ping",
+    "check-port",
+    "capture",
+)
+"""Actions that ask one question each; `inspections.MODULES` says who answers."""
 
 
 class PathfinderCharm(ops.CharmBase):
@@ -40,10 +50,35 @@ class PathfinderCharm(ops.CharmBase):
             self.on.leader_elected,
         ):
             framework.observe(event, self._on_credentials)
+        for event in (self.on.start, self.on.upgrade_charm, self.on.update_status):
+            framework.observe(event, self._on_sweep)
+        framework.observe(self.on.stop, self._on_end)
+        framework.observe(self.on.remove, self._on_end)
         framework.observe(self.on.collect_unit_status, self._on_collect_status)
         framework.observe(self.on["plan-path"].action, self._on_plan_path)
         framework.observe(self.on["probe-path"].action, self._on_probe_path)
         framework.observe(self.on["path-report"].action, self._on_path_report)
+        framework.observe(self.on["try-flows"].action, self._on_try_flows)
+        framework.observe(self.on["try-port-security"].action, self._on_try_port_security)
+        framework.observe(self.on["inject-flows"].action, self._on_inject_flows)
+        framework.observe(self.on["clean-up"].action, self._on_clean_up)
+        for name in INSPECTIONS:
+            framework.observe(self.on[name].action, self._on_inspection)
+
+    def _on_sweep(self, _: ops.EventBase) -> None:
+        for sentence in _sweep(self):
+            logger.warning("%s", sentence)
+
+    def _on_end(self, event: ops.EventBase) -> None:
+        """Undo everything while this unit still can; Juju tries a hook that failed again."""
+        left = _sweep(self, everything=True)
+        if left:
+            logger.error("the unit cannot go while a temporary change is left: %s", "; ".join(left))
+            sys.exit(1)
+        if isinstance(event, ops.RemoveEvent):
+            from ovs_pathfinder.temporary import journal
+
+            journal.Journal().remove()
 
     def _on_facts(self, _: ops.EventBase) -> None:
         import exchange
@@ -60,11 +95,17 @@ class PathfinderCharm(ops.CharmBase):
 
     def _on_collect_status(self, event: ops.CollectStatusEvent) -> None:
         """Say what is missing without blocking: a unit can be probed whether or not it can plan."""
+        left = _left_behind()
+        if left:
+            event.add_status(
+                ops.BlockedStatus(f"not undone: {left} temporary change{'s' if left > 1 else ''}; run clean-up")
+            )
         lacks = self.unit.is_leader() and not self.model.relations["keystone-credentials"]
         event.add_status(ops.ActiveStatus("plan-path needs keystone-credentials" if lacks else ""))
 
     def _on_plan_path(self, event: ops.ActionEvent) -> None:
-        with _answering(event):
+        with _answering(self, event):
+            import answers
             import credentials
             import exchange
             import parameters
@@ -74,7 +115,7 @@ class PathfinderCharm(ops.CharmBase):
             if not self.unit.is_leader():
                 raise errors.PathfinderError(
                     f"{self.unit.name} is not the leader, and only the leader can share a plan; "
-                    f"run this there: {_command(self.app.name + '/leader', 'plan-path')}"
+                    f"run this there: {answers.command(self.app.name + '/leader', 'plan-path')}"
                 )
             peers = exchange.Exchange(self)
             now = datetime.datetime.now(datetime.timezone.utc)
@@ -91,13 +132,14 @@ class PathfinderCharm(ops.CharmBase):
                     created=now.isoformat(timespec="seconds"),
                 )
             peers.publish_plan(plan)
-            event.set_results(_plan_results(plan, self.app.name))
+            event.set_results(answers.plan(plan, self.app.name))
 
     def _on_probe_path(self, event: ops.ActionEvent) -> None:
-        with _answering(event):
+        with _answering(self, event):
+            import answers
             import exchange
             import parameters
-            from ovs_pathfinder.evidence import practice, probe, record
+            from ovs_pathfinder.evidence import practice, probe
 
             wanted = parameters.read(parameters.ProbePath, event.params)
             peers = exchange.Exchange(self)
@@ -106,18 +148,11 @@ class PathfinderCharm(ops.CharmBase):
             settings = probe.Settings(count=wanted.count, interval=wanted.interval, size=wanted.size)
             found = practice.gather(plan, self.unit.name, settings, wait=wanted.wait, log=event.log)
             peers.publish_evidence(found)
-            event.set_results(
-                {
-                    "run": plan.run,
-                    "role": " and ".join(found.roles),
-                    "summary": _probe_summary(plan, found),
-                    "evidence": record.to_json(found),
-                    "next": _command(f"{self.app.name}/leader", f"path-report run={plan.run}"),
-                }
-            )
+            event.set_results(answers.probe(plan, found, self.app.name))
 
     def _on_path_report(self, event: ops.ActionEvent) -> None:
-        with _answering(event):
+        with _answering(self, event):
+            import answers
             import exchange
             import parameters
             from ovs_pathfinder import report
@@ -125,77 +160,121 @@ class PathfinderCharm(ops.CharmBase):
             wanted = parameters.read(parameters.PathReport, event.params)
             peers = exchange.Exchange(self)
             plan = peers.plan(wanted.run)
-            given = _handed_over(plan, wanted.evidence)
-            found = [*given.values(), *peers.evidence(plan, given)]
+            given = exchange.handed_over(plan, wanted.evidence)
+            units = {one.unit: one for one in given.evidence}
+            found = [*units.values(), *peers.evidence(plan, units)]
             if not found:
-                raise _nothing_arrived(plan)
-            event.set_results(report.results(plan, found, wanted.format))
+                raise errors.PathfinderError(answers.nothing_arrived(plan))
+            trials = [*given.trials, *peers.trials(plan, given.trials)]
+            results = report.results(plan, found, wanted.format, trials)
+            event.set_results(results | answers.next_trial(plan, results, trials))
+
+    def _on_try_flows(self, event: ops.ActionEvent) -> None:
+        with _answering(self, event):
+            import changes
+            import parameters
+
+            wanted = parameters.read(parameters.TryFlows, event.params)
+            plan = self._plan(wanted.run)
+            self._tell_trial(event, plan, changes.try_flows(self, plan, wanted, event.log))
+
+    def _on_try_port_security(self, event: ops.ActionEvent) -> None:
+        with _answering(self, event):
+            import changes
+            import parameters
+
+            wanted = parameters.read(parameters.TryPortSecurity, event.params)
+            plan = self._plan(wanted.run)
+            self._tell_trial(event, plan, changes.try_port_security(self, plan, wanted, event.log))
+
+    def _on_inject_flows(self, event: ops.ActionEvent) -> None:
+        with _answering(self, event):
+            import answers
+            import changes
+            import parameters
+
+            wanted = parameters.read(parameters.InjectFlows, event.params)
+            entry = changes.inject(self, self._plan(wanted.run) if wanted.run else None, wanted)
+            event.set_results(answers.injection(entry, self.unit.name))
+
+    def _on_clean_up(self, event: ops.ActionEvent) -> None:
+        with _answering(self, event, sweep=False):
+            import answers
+            import changes
+            import parameters
+
+            wanted = parameters.read(parameters.CleanUp, event.params)
+            found = changes.swept(self, everything=True, dry_run=wanted.dry_run)
+            found += changes.orphaned(dry_run=wanted.dry_run)
+            results = answers.clean_up(found, changes.latest(), dry_run=wanted.dry_run)
+            event.set_results(results)
+            if "left" in results and not wanted.dry_run:
+                event.fail(f"not everything could be undone: {results['left']}")
+
+    def _on_inspection(self, event: ops.ActionEvent) -> None:
+        with _answering(self, event):
+            import inspections
+            from ovs_pathfinder.report import view
+
+            asked = ops.JujuContext.from_environ().action_name or ""
+            event.set_results(view.view(inspections.run(self, asked, event.params, event.log)))
+
+    def _plan(self, run: str) -> "path.Plan":
+        import exchange
+
+        return exchange.Exchange(self).plan(run)
+
+    def _tell_trial(self, event: ops.ActionEvent, plan: "path.Plan", found: "record.Trial") -> None:
+        """Leave a trial for the coordinator, and say what it showed."""
+        import answers
+        import exchange
+
+        exchange.Exchange(self).publish_trial(found)
+        event.set_results(answers.trial(found, self.app.name))
+        if found.left:
+            event.fail(found.left)
 
 
-def _handed_over(plan: "path.Plan", text: str) -> "dict[str, record.Evidence]":
-    """Read the evidence that came as a parameter, by unit: it wins, as unit data can be old inside an action."""
-    from ovs_pathfinder.evidence import record
+def _left_behind() -> int:
+    """Return how many changes are in the journal though neither an action nor a guard sees to them any more."""
+    from ovs_pathfinder.temporary import place
 
-    found = record.read(text) if text.strip() else []
+    if not place.open_entries(place.directory()):
+        return 0
+    from ovs_pathfinder.temporary import journal
+
+    try:
+        return sum(bool(entry.conflict or entry.error) for entry in journal.Journal().entries())
+    except errors.PathfinderError:
+        return 1
+
+
+def _sweep(charm: ops.CharmBase, *, everything: bool = False) -> list[str]:
+    """Undo what earlier actions left; return sentences on what is still there."""
+    from ovs_pathfinder.temporary import place
+
+    if not place.open_entries(place.directory()):
+        return []
+    import changes
+    from ovs_pathfinder.temporary import journal
+
+    try:
+        found = changes.swept(charm, everything=everything)
+    except journal.Busy as busy:
+        return [str(busy)] if everything else []
+    except errors.PathfinderError as error:
+        return [str(error)]
     for one in found:
-        if one.run != plan.run:
-            raise errors.PathfinderError(
-                f"the evidence of {one.unit} is of run {one.run}, and this report is of run {plan.run}; "
-                "hand over what probe-path answered for this run"
-            )
-    return {one.unit: one for one in found}
-
-
-def _nothing_arrived(plan: "path.Plan") -> errors.PathfinderError:
-    units = sorted({plan.source.unit, plan.destination.unit} - {""})
-    return errors.PathfinderError(
-        f"no evidence for run {plan.run} has arrived: run probe-path on {' and '.join(units)}, "
-        f"then this again ({_command(' '.join(units), f'probe-path run={plan.run}')})"
-    )
-
-
-def _plan_results(plan: "path.Plan", application: str) -> dict[str, str]:
-    units = " ".join(sorted({plan.source.unit, plan.destination.unit} - {""}))
-    lines = [
-        f"{plan.source.label} ({plan.source.address}, {plan.source.port.mac}) on {plan.source.port.host}",
-        f"{plan.destination.label} ({plan.destination.address}, {plan.destination.port.mac}) "
-        f"on {plan.destination.port.host}",
-        f"network {plan.network.name}: {plan.network.type} key {plan.network.segmentation_id:#x}, "
-        + ("one host" if plan.same_host else f"{plan.source.tunnel_address} to {plan.destination.tunnel_address}"),
-        *plan.warnings,
-    ]
-    probe = _command(units, f"probe-path run={plan.run}")
-    report = _command(f"{application}/leader", f"path-report run={plan.run}")
-    return {
-        "run": plan.run,
-        "summary": f"{plan.protocol} from {plan.source.label} to {plan.destination.label}, {units}",
-        "plan": "\n".join(lines),
-        "units": units,
-        "next": f"{probe}\n{report}",
-    }
-
-
-def _probe_summary(plan: "path.Plan", found: "record.Evidence") -> str:
-    parts: list[str] = []
-    if found.probe is not None:
-        parts.append(f"{found.probe.answered} of {found.probe.transmitted} packets were answered")
-    for one in found.observations:
-        seen = one.error or f"{len(one.forward)} forward, {len(one.reply)} reply"
-        parts.append(f"{one.point} ({one.device}): {seen}")
-    return "; ".join(parts) or f"nothing could be watched for run {plan.run}"
-
-
-def _command(unit: str, action: str) -> str:
-    """Return the command to paste, in the syntax of the Juju that runs."""
-    name, _, rest = action.partition(" ")
-    is_old = os.environ.get("JUJU_VERSION", "3").startswith("2.")
-    return f"juju {'run-action --wait' if is_old else 'run'} {unit} {name} {rest}".rstrip()
+        logger.info("swept: %s", one)
+    return [str(one) for one in found if one.error or (one.entry.conflict and one.outcome is None)]
 
 
 @contextlib.contextmanager
-def _answering(event: ops.ActionEvent) -> Generator[None]:
-    """Turn every error into one sentence: an exception would lose what was written, and show a traceback."""
+def _answering(charm: ops.CharmBase, event: ops.ActionEvent, *, sweep: bool = True) -> Generator[None]:
+    """Sweep first, then turn every error into one sentence: an exception would lose results and show a traceback."""
     try:
+        for sentence in _sweep(charm) if sweep else ():
+            event.log(f"left behind by an earlier action: {sentence}")
         yield
     except errors.PathfinderError as error:
         event.fail(str(error))

@@ -3,7 +3,7 @@
 import json
 import logging
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import ops
 import pydantic
@@ -116,6 +116,23 @@ class Exchange:
             del data[key]
         data[f"evidence-{found.run}"] = record.to_json(found, texts=False)
 
+    def publish_trial(self, trial: record.Trial) -> None:
+        """Leave what a trial showed for the coordinator, beside the run's other trials of this unit."""
+        data = self._relation.data[self._charm.unit]
+        keys = sorted(key for key in data if key.startswith("trials-") and key != f"trials-{trial.run}")
+        for key in keys[: max(0, len(keys) - KEPT_EVIDENCE + 1)]:
+            del data[key]
+        others = [one for one in _trials_of(data) if one.run == trial.run and not _repeats(one, trial)]
+        found = [one.model_dump(mode="json") for one in (*others, trial)]
+        data[f"trials-{trial.run}"] = json.dumps(found)
+
+    def trials(self, plan: path.Plan, handed_over: Sequence[record.Trial]) -> list[record.Trial]:
+        """Return the trials of a run that have arrived, but for those that were handed over."""
+        relation = self._relation
+        found = [one for unit in (self._charm.unit, *relation.units) for one in _trials_of(relation.data[unit])]
+        theirs = [one for one in found if one.run == plan.run]
+        return [one for one in theirs if not any(_repeats(one, given) for given in handed_over)]
+
     def evidence(self, plan: path.Plan, handed_over: Collection[str]) -> list[record.Evidence]:
         """Return what has arrived for a run from the units that did not hand theirs over.
 
@@ -128,11 +145,43 @@ class Exchange:
         return [_evidence_of(unit, text) for unit, text in texts.items() if text]
 
 
+def _repeats(one: record.Trial, other: record.Trial) -> bool:
+    """Whether a unit has made the same trial again; the later one counts."""
+    return (one.unit, one.trial, one.role) == (other.unit, other.trial, other.role)
+
+
+def _trials_of(data: ops.RelationDataContent) -> list[record.Trial]:
+    """Read a unit's trials."""
+    texts = [data[key] for key in sorted(data) if key.startswith("trials-")]
+    return [trial for text in texts for trial in _read_trials(text)]
+
+
+def _read_trials(text: str) -> tuple[record.Trial, ...]:
+    try:
+        return record.read(text).trials
+    except errors.PathfinderError as error:  # trials only add to a diagnosis
+        logger.warning("a trial in the peer relation cannot be used: %s", error)
+        return ()
+
+
 def _evidence_of(unit: str, text: str) -> record.Evidence:
     try:
         return record.from_data(json.loads(text))
     except (ValueError, errors.PathfinderError) as error:
         raise errors.PathfinderError(f"what {unit} left in the peer relation cannot be used: {error}") from error
+
+
+def handed_over(plan: path.Plan, text: str) -> record.Handed:
+    """Read the evidence that came as a parameter: it wins, as unit data can be old inside an action."""
+    found = record.read(text) if text.strip() else record.Handed()
+    for one in (*found.evidence, *found.trials):
+        if one.run != plan.run:
+            raise errors.PathfinderError(
+                f"the evidence of {one.unit} is of run {one.run}, and this report is of run {plan.run}; "
+                "hand over what probe-path answered for this run"
+            )
+    latest = {(one.unit, one.trial, one.role): one for one in found.trials}
+    return found.model_copy(update={"trials": tuple(latest.values())})
 
 
 def principal() -> str:

@@ -37,17 +37,16 @@ class PlanPath(Parameters):
     port: Annotated[int, pydantic.Field(ge=1, le=65535)] | None = None
 
 
-class ProbePath(Parameters):
-    """Of probe-path."""
+class _Packets(Parameters):
+    """What the source sends."""
 
     run: Run
     count: Annotated[int, pydantic.Field(ge=1, le=200)] = 5
     interval: Annotated[float, pydantic.Field(ge=0.05, le=5)] = 0.2
     size: Annotated[int, pydantic.Field(ge=32, le=8952)] = 56
-    wait: Annotated[float, pydantic.Field(ge=0, le=60)] = 10.0
 
     @pydantic.model_validator(mode="after")
-    def _is_short(self) -> "ProbePath":
+    def _is_short(self) -> "_Packets":
         seconds = self.count * self.interval
         if math.isnan(seconds) or seconds > _MAX_PROBE:
             raise ValueError(
@@ -55,6 +54,48 @@ class ProbePath(Parameters):
                 "lower one of them"
             )
         return self
+
+
+class ProbePath(_Packets):
+    """Of probe-path."""
+
+    wait: Annotated[float, pydantic.Field(ge=0, le=60)] = 10.0
+
+
+class TryFlows(_Packets):
+    """Of try-flows."""
+
+    at: Literal["source", "destination"] = "source"
+    wait: Annotated[float, pydantic.Field(ge=0, le=60)] = 10.0
+
+
+class TryPortSecurity(_Packets):
+    """Of try-port-security."""
+
+    port: Literal["source", "destination"] = "source"
+    settle: Annotated[float, pydantic.Field(ge=0, le=60)] = 8.0
+
+
+class InjectFlows(Parameters):
+    """Of inject-flows."""
+
+    bridge: Text
+    flows: Annotated[str, pydantic.StringConstraints(min_length=1, max_length=8000), pydantic.AfterValidator(_plain)]
+    duration: Annotated[int, pydantic.Field(ge=1, le=3600)] = 30
+    run: Annotated[str, pydantic.StringConstraints(max_length=64), pydantic.AfterValidator(_plain)] = ""
+    allow_broad: Annotated[bool, pydantic.Field(alias="allow-broad")] = False
+
+
+class CleanUp(Parameters):
+    """Of clean-up."""
+
+    dry_run: Annotated[bool, pydantic.Field(alias="dry-run")] = False
+
+
+class Configuration(Parameters):
+    """Of the application (`juju config`)."""
+
+    max_change_duration: Annotated[int, pydantic.Field(alias="max-change-duration", ge=60, le=3600)] = 300
 
 
 class PathReport(Parameters):
@@ -65,7 +106,7 @@ class PathReport(Parameters):
     evidence: str = ""
 
 
-Model = TypeVar("Model", bound=Parameters)
+Model = TypeVar("Model", bound=pydantic.BaseModel)
 
 
 def read(model: type[Model], given: Mapping[str, Any]) -> Model:
@@ -82,6 +123,7 @@ def read(model: type[Model], given: Mapping[str, Any]) -> Model:
         reason = first["msg"].removeprefix("Value error, ")
         if not name:
             raise errors.PathfinderError(reason) from error
+        kind = "option" if model is Configuration else "parameter"
         raise errors.PathfinderError(
-            f"the parameter {name} cannot be {str(first['input'])[:80]!r}: {reason[0].lower()}{reason[1:]}"
+            f"the {kind} {name} cannot be {str(first['input'])[:80]!r}: {reason[0].lower()}{reason[1:]}"
         ) from error

@@ -17,6 +17,8 @@ TOOLS = {
     "ping": "iputils-ping",
     "ethtool": "ethtool",
     "setpriv": "util-linux",
+    "systemd-run": "systemd",
+    "dbus-daemon": "dbus",
 }
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -4,11 +4,17 @@ Every child is started through `setpriv --pdeathsig` (util-linux), because Juju 
 the one Python process: a capture must not outlive it.
 """
 
+import contextlib
+import fcntl
 import os
+import pathlib
+import select
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+import time
+from collections.abc import Generator, Mapping, Sequence
 from typing import IO
 
 from . import errors
@@ -55,6 +61,23 @@ def environment() -> Mapping[str, str]:
     return {"PATH": SEARCH_PATH, "LC_ALL": "C", **kept}
 
 
+_shared: set[int] = set()
+
+
+@contextlib.contextmanager
+def sharing(descriptor: int) -> Generator[None]:
+    """Let the tools that `run` starts hold a descriptor too, for as long as the context lasts.
+
+    A tool can outlive this process by a moment: the death signal comes to nothing where this process dies before
+    setpriv has asked for it. A lock that the tool holds as well tells others that it is not over yet.
+    """
+    _shared.add(descriptor)
+    try:
+        yield
+    finally:
+        _shared.discard(descriptor)
+
+
 def _argv(command: Sequence[str]) -> list[str]:
     return [find("setpriv"), "--pdeathsig", "KILL", "--", find(command[0]), *command[1:]]
 
@@ -81,6 +104,7 @@ def run(command: Sequence[str], *, timeout: float = 5.0, input: str | None = Non
             errors="replace",
             timeout=timeout,
             env=environment(),
+            pass_fds=tuple(_shared),
             check=False,
         )
     except subprocess.TimeoutExpired as error:
@@ -123,6 +147,11 @@ class Running:
         """Whether the tool has ended."""
         return self._popen.poll() is not None
 
+    @property
+    def status(self) -> int | None:
+        """The tool's exit status; None while it runs."""
+        return self._popen.poll()
+
     def stop(self, timeout: float = 1.0) -> None:
         """End the tool as Ctrl-C would, and kill it where that does not help within `timeout` seconds."""
         if not self.ended:
@@ -141,3 +170,131 @@ class Running:
             self._popen.kill()
             out, err = self._popen.communicate()
         return out.decode(errors="replace"), err.decode(errors="replace")
+
+
+class Outliving:
+    """A Python module of this library that runs in a process of its own and goes on when this one is killed.
+
+    Where systemd runs the host it is a transient service: Juju's agent takes its whole control group along when it
+    restarts. Else it leads a session of its own. It is handed a pipe as its stdin, which ends when this process does.
+    Where that ends before a message has come, it has begun too late, and must do nothing.
+    """
+
+    def __init__(self, module: str, name: str, message: str, *, ready: str, timeout: float = 15.0) -> None:
+        """Start it, give it a message on its stdin, and wait until it prints `ready`.
+
+        Args:
+            module: The module's full name; it is run as `python -m`.
+            name: Of the transient service.
+            message: A line for its stdin, where secrets belong: the process list shows arguments, and a file stays.
+            ready: The line that it prints once it can be relied on.
+            timeout: Seconds to wait for that.
+
+        Raises:
+            ProcessError: It did not say so; if it has read the message all the same, its stdin has ended.
+        """
+        python = [sys.executable, "-m", module]
+        if _is_run_by_systemd():
+            try:
+                self._begin(_service(name), python, message, ready, timeout)
+                return
+            except ProcessError as error:
+                _cancel(name)
+                # One that has its message, and late, takes this process for dead; there must be no second beside it.
+                if not isinstance(error, _UnreadError):
+                    raise
+        self._begin([], python, message, ready, timeout)
+
+    def _begin(self, starter: Sequence[str], python: Sequence[str], message: str, ready: str, timeout: float) -> None:
+        line = message.encode() + b"\n"
+        unread, pipe = os.pipe()
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, max(len(line), 4096))  # to write all must not wait for a reader
+        self._pipe = open(pipe, "wb", buffering=0)  # noqa: PTH123, SIM115
+        try:
+            self._popen = subprocess.Popen(  # noqa: S603
+                [*starter, *python],
+                stdin=unread,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=_python_environment(),
+                cwd="/",
+                start_new_session=True,
+            )
+            self._pipe.write(line)
+            said = self._first_line(timeout)
+            if said == ready:
+                return
+            self._pipe.close()
+            # What comes back here nobody else can have read, and whoever begins after this reads nothing.
+            kind = _UnreadError if os.read(unread, len(line)) == line else ProcessError
+        finally:
+            os.close(unread)
+        self.release(1.0)
+        status = self._popen.poll()
+        if status is None:
+            self._popen.kill()
+            self._popen.wait()
+        raise kind(python, status, said, f"it did not get ready within {timeout:g} s")
+
+    def _first_line(self, timeout: float) -> str:
+        assert self._popen.stdout is not None  # noqa: S101
+        said, end = b"", time.monotonic() + timeout
+        while b"\n" not in said and (left := end - time.monotonic()) > 0:
+            if not select.select([self._popen.stdout], [], [], left)[0]:
+                break
+            more = os.read(self._popen.stdout.fileno(), 4096)
+            if not more:
+                break
+            said += more
+        return said.partition(b"\n")[0].decode(errors="replace")
+
+    @property
+    def pid(self) -> int:
+        """The process that was started; under systemd, the one that waits for the service."""
+        return self._popen.pid
+
+    def release(self, timeout: float = 2.0) -> None:
+        """End the pipe, as the end of this process would, and wait a little for its end."""
+        self._pipe.close()
+        if self._popen.stdout is not None:
+            self._popen.stdout.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(timeout)
+
+
+class _UnreadError(ProcessError):
+    """It did not get ready, and its message has been taken back, so that it never will."""
+
+
+def _is_run_by_systemd() -> bool:
+    """Whether systemd runs this host (sd_booted(3)) and can be asked for a service."""
+    booted = pathlib.Path("/run/systemd/system").is_dir()
+    return booted and shutil.which("systemd-run", path=SEARCH_PATH) is not None
+
+
+def _service(name: str) -> list[str]:
+    given = [f"--setenv={key}={value}" for key, value in _python_environment().items()]
+    properties = [
+        # Stopping goes the other way round: what it needs for an undo is still there when the host shuts down.
+        "After=network.target openvswitch-switch.service ovs-vswitchd.service ovsdb-server.service",
+        "KillMode=mixed",  # SIGTERM is not for the tools that it runs
+        "TimeoutStopSec=60",
+    ]
+    return [
+        find("systemd-run"),
+        *("--quiet", "--collect", "--pipe", "--service-type=exec", f"--unit={name}", "--working-directory=/"),
+        *(f"--property={one}" for one in properties),
+        *given,
+    ]
+
+
+def _cancel(name: str) -> None:
+    """Withdraw a service that systemd may still be about to start."""
+    with contextlib.suppress(errors.PathfinderError):
+        run(["systemctl", "--no-block", "stop", f"{name}.service"])
+
+
+def _python_environment() -> Mapping[str, str]:
+    """Return the environment of tools, and where Python finds what this process imports."""
+    places = [str(pathlib.Path(one).absolute()) for one in sys.path]
+    return {**environment(), "PYTHONPATH": os.pathsep.join(places)}

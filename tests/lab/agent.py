@@ -1,13 +1,13 @@
 """The flows that Neutron's Open vSwitch agent (Zed, openvswitch firewall) installs, from API objects.
 
-The text is what `ovs-ofctl -O OpenFlow14 replace-flows` reads; the shape is a real agent's tables'. Port
-ranges and remote groups of security group rules are not needed here and refused.
+The text is what `ovs-ofctl -O OpenFlow14 replace-flows` reads; the shape is a real agent's tables'.
 """
 
 import dataclasses
-import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+from . import rule_flows
 
 Object = Mapping[str, Any]
 """A resource as the OpenStack API shows it."""
@@ -34,10 +34,17 @@ class Wired:
     link_local: str
 
     @property
-    def addresses(self) -> list[str]:
-        """The addresses that the port may use, the link-local one included."""
-        fixed = [str(each["ip_address"]) for each in self.port["fixed_ips"]]
-        return [*fixed, self.link_local]
+    def pairs(self) -> list[tuple[str, str]]:
+        """The MACs and addresses, or networks, that the port may use, the link-local one included."""
+        mac = self.port["mac_address"]
+        own = [(mac, str(each["ip_address"])) for each in self.port["fixed_ips"]]
+        allowed = [(each["mac_address"], each["ip_address"]) for each in self.port.get("allowed_address_pairs", ())]
+        return [*own, (mac, self.link_local), *allowed]
+
+    @property
+    def macs(self) -> list[str]:
+        """The MACs that the port may use."""
+        return [*dict.fromkeys(mac for mac, _ in self.pairs)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,13 +55,16 @@ class Remote:
     macs: tuple[str, ...] = ()
 
 
-def br_int(ports: Sequence[Wired], rules: Iterable[Object], cookie: int) -> str:
+def br_int(
+    ports: Sequence[Wired], rules: Iterable[Object], cookie: int, members: Mapping[str, Sequence[str]] | None = None
+) -> str:
     """Return br-int's flow table for the ports of one host.
 
     Args:
         ports: what is plugged in br-int.
         rules: all security group rules; those of a port's groups are picked.
         cookie: the bridge's cookie.
+        members: the addresses and networks of remote groups and address groups.
 
     """
     rules = tuple(rules)
@@ -66,8 +76,8 @@ def br_int(ports: Sequence[Wired], rules: Iterable[Object], cookie: int) -> str:
         mine = [rule for rule in rules if rule["security_group_id"] in wired.port["security_groups"]]
         flows += _classified(wired)
         flows += _base_egress(wired)
-        flows += _egress_rules(wired, [rule for rule in mine if rule["direction"] == "egress"])
-        flows += _ingress(wired, [rule for rule in mine if rule["direction"] == "ingress"])
+        flows += _egress_rules(wired, [rule for rule in mine if rule["direction"] == "egress"], members or {})
+        flows += _ingress(wired, [rule for rule in mine if rule["direction"] == "ingress"], members or {})
     for wired in ports:
         if not wired.port["admin_state_up"]:
             flows.append(f"table=0,priority=2,in_port={wired.ofport},actions=drop")
@@ -155,18 +165,19 @@ def _unfiltered(wired: Wired) -> Iterator[str]:
 
 
 def _classified(wired: Wired) -> Iterator[str]:
-    n, mac = wired.ofport, wired.port["mac_address"]
+    n = wired.ofport
     registers = f"set_field:{n:#x}->reg5,set_field:{wired.vlan:#x}->reg6"
     yield f"table=60,priority=100,in_port={n},actions={registers},resubmit(,71)"
-    yield (f"table=60,priority=90,dl_vlan={wired.vlan},dl_dst={mac},actions={registers},pop_vlan,resubmit(,81)")
+    for mac in wired.macs:
+        yield f"table=60,priority=90,dl_vlan={wired.vlan},dl_dst={mac},actions={registers},pop_vlan,resubmit(,81)"
 
 
 def _base_egress(wired: Wired) -> Iterator[str]:
     """Yield table 71: anti-spoofing, and what may leave before conntrack."""
     n, mac = wired.ofport, wired.port["mac_address"]
     here = f"reg5={n:#x},in_port={n}"
-    own = f"{here},dl_src={mac}"
-    for address in wired.addresses:
+    for owner, address in wired.pairs:
+        own = f"{here},dl_src={owner}"
         if _is6(address):
             for kind in _ANY6_EGRESS:
                 match = f"{_ICMPV6},{own},ipv6_src={address},icmpv6_type={kind}"
@@ -180,30 +191,28 @@ def _base_egress(wired: Wired) -> Iterator[str]:
             yield f"table=71,priority=95,arp,{own},arp_spa={address},actions=resubmit(,94)"
             yield f"table=71,priority=80,udp,{own},nw_src={address},tp_src=68,tp_dst=67,actions=resubmit(,73)"
             yield f"table=71,priority=65,ip,{own},nw_src={address},actions=ct(table=72,{_TRACK})"
-    yield f"table=71,priority=80,udp,{own},nw_src=0.0.0.0,tp_src=68,tp_dst=67,actions=resubmit(,73)"
+    yield f"table=71,priority=80,udp,{here},dl_src={mac},nw_src=0.0.0.0,tp_src=68,tp_dst=67,actions=resubmit(,73)"
     yield f"table=71,priority=70,udp,{here},tp_src=67,tp_dst=68,actions=resubmit(,93)"
     yield f"table=71,priority=70,udp6,{here},tp_src=547,tp_dst=546,actions=resubmit(,93)"
     yield f"table=71,priority=70,{_ICMPV6},{here},icmpv6_type=134,actions=resubmit(,93)"
     yield f"table=71,priority=10,{here},actions=ct_clear,resubmit(,93)"
 
 
-def _egress_rules(wired: Wired, rules: Iterable[Object]) -> Iterator[str]:
+def _egress_rules(wired: Wired, rules: Iterable[Object], members: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """Yield tables 72 and 73: the security groups' egress rules, and the way on of what they accept."""
-    n, mac = wired.ofport, wired.port["mac_address"]
-    port = f"reg5={n:#x}"
-    for rule in rules:
-        priority, match = _rule(rule, port)
-        yield f"table=72,priority={priority},ct_state=+est-rel-rpl,{match},actions=resubmit(,73)"
-        yield f"table=72,priority={priority},ct_state=+new-est,{match},actions=resubmit(,73)"
+    n = wired.ofport
+    port, accept = f"reg5={n:#x}", "resubmit(,73)"
+    yield from rule_flows.flows(rule_flows.Way("egress", 72, port, wired.vlan, accept, accept), rules, members)
     yield from _tracked(72, wired, "resubmit(,94)")
-    local = f"reg6={wired.vlan:#x},dl_dst={mac}"
-    yield f"table=73,priority=100,{local},actions=set_field:{n:#x}->reg5,resubmit(,81)"
+    for mac in wired.macs:
+        local = f"reg6={wired.vlan:#x},dl_dst={mac}"
+        yield f"table=73,priority=100,{local},actions=set_field:{n:#x}->reg5,resubmit(,81)"
     for family in ("ip", "ipv6"):
         yield f"table=73,priority=90,ct_state=+new-est,{family},{port},actions={_COMMIT},resubmit(,91)"
     yield f"table=73,priority=80,{port},actions=resubmit(,94)"
 
 
-def _ingress(wired: Wired, rules: Iterable[Object]) -> Iterator[str]:
+def _ingress(wired: Wired, rules: Iterable[Object], members: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """Yield tables 81 and 82: what may enter before conntrack, and the security groups' ingress rules."""
     n = wired.ofport
     port, output = f"reg5={n:#x}", f"output:{n}"
@@ -215,10 +224,8 @@ def _ingress(wired: Wired, rules: Iterable[Object]) -> Iterator[str]:
     for family in ("ip", "ipv6"):
         yield f"table=81,priority=90,ct_state=-trk,{family},{port},actions=ct(table=82,{_TRACK})"
     yield f"table=81,priority=80,ct_state=+trk,{port},actions=resubmit(,82)"
-    for rule in rules:
-        priority, match = _rule(rule, port)
-        yield f"table=82,priority={priority},ct_state=+est-rel-rpl,{match},actions={output}"
-        yield (f"table=82,priority={priority},ct_state=+new-est,{match},actions={_COMMIT},{output},resubmit(,92)")
+    commit = f"{_COMMIT},{output},resubmit(,92)"
+    yield from rule_flows.flows(rule_flows.Way("ingress", 82, port, wired.vlan, output, commit), rules, members)
     yield from _tracked(82, wired, output)
 
 
@@ -233,33 +240,6 @@ def _tracked(table: int, wired: Wired, accept: str) -> Iterator[str]:
     for family in ("ip", "ipv6"):
         mark = f"ct(commit,{_TRACK},exec(set_field:0x1->ct_mark))"
         yield f"table={table},priority=40,ct_state=+est,{family},{port},actions={mark}"
-
-
-def _rule(rule: Object, port: str) -> tuple[int, str]:
-    """Return the priority and the match of a security group rule (neutron's `flow_priority_offset`)."""
-    if rule["remote_group_id"] or rule["port_range_min"] != rule["port_range_max"]:
-        raise ValueError(f"rule {rule['id']}: remote groups and port ranges are not modelled here")
-    six = rule["ethertype"] == "IPv6"
-    protocol = rule["protocol"]
-    match = [_protocol(protocol, six), port]
-    prefix = rule["remote_ip_prefix"]
-    if prefix and ipaddress.ip_network(prefix).prefixlen:
-        side = "src" if rule["direction"] == "ingress" else "dst"
-        match.append(f"{'ipv6' if six else 'nw'}_{side}={prefix}")
-    if protocol is None:
-        return 74, ",".join(match)
-    if "icmp" in protocol:
-        return 75, ",".join(match)
-    if rule["port_range_min"] is not None:
-        match.append(f"tp_dst={rule['port_range_min']}")
-    return 77, ",".join(match)
-
-
-def _protocol(protocol: str | None, six: bool) -> str:
-    if protocol is None:
-        return "ipv6" if six else "ip"
-    name = "icmp" if "icmp" in protocol else protocol
-    return f"{name}6" if six else name
 
 
 def _is6(address: str) -> bool:

@@ -58,6 +58,16 @@ def drop_rules(description: dict[str, Objects], group: str, direction: str, prot
         each["security_group_rules"] = [rule for rule in each["security_group_rules"] if kept(rule)]
 
 
+def members(description: dict[str, Objects]) -> dict[str, list[str]]:
+    """Return the addresses and networks of security groups, as remote groups see them, and of address groups."""
+    found = {str(each["id"]): [*each["addresses"]] for each in description.get("address_groups", [])}
+    for port in description["ports"]:
+        own = [each["ip_address"] for each in (*port["fixed_ips"], *port["allowed_address_pairs"])]
+        for group in port["security_groups"]:
+            found.setdefault(group, []).extend(own)
+    return found
+
+
 def _network(shape: topology.Shape) -> dict[str, Any]:
     return {
         "id": topology.NETWORK,

@@ -178,7 +178,12 @@ class Lab:
         macs = tuple(self.port(each.key)["mac_address"] for other in others for each in self.shape.plugged(other))
         remotes = [agent.Remote(number, macs) for number, _ in enumerate(self.remotes(site), start=2)]
         return {
-            "br-int": agent.br_int(wired, self.description["security_group_rules"], self.cookie(site, "br-int")),
+            "br-int": agent.br_int(
+                wired,
+                self.description["security_group_rules"],
+                self.cookie(site, "br-int"),
+                description.members(self.description),
+            ),
             "br-tun": agent.br_tun(
                 self.shape.tunnel,
                 topology.SEGMENT,

@@ -91,8 +91,9 @@ class Host(Node):
 
     @property
     def env(self) -> dict[str, str]:
-        """Where the tools of Open vSwitch find this host's daemons."""
+        """Where the tools of Open vSwitch find this host's daemons, and where the journal of this host is."""
         return {
+            "OVS_PATHFINDER_STATE": str(self.directory / "state"),
             "OVS_RUNDIR": str(self.directory / "run"),
             "OVS_DBDIR": str(self.directory / "db"),
             "OVS_LOGDIR": str(self.directory / "log"),

@@ -1,6 +1,8 @@
 """An Open vSwitch for one host: its daemons, and the bridges and ports that Neutron's agent would make."""
 
+import os
 import pathlib
+import signal
 import subprocess
 from collections.abc import Sequence
 
@@ -15,6 +17,12 @@ def start_database(host: node.Host) -> None:
         (host.directory / name).mkdir()
     database = host.directory / "db" / "conf.db"
     subprocess.run(["ovsdb-tool", "create", str(database), _SCHEMA], check=True, timeout=10)
+    serve_database(host)
+
+
+def serve_database(host: node.Host) -> None:
+    """Start the server of the database that is there; `wait_for_database` waits for it."""
+    database = host.directory / "db" / "conf.db"
     logging = ["-vconsole:off", "-vfile:info", f"--log-file={host.directory}/log/ovsdb-server.log"]
     socket, pidfile = f"punix:{host.directory}/run/db.sock", f"{host.directory}/run/ovsdb-server.pid"
     host.start("ovsdb-server", "ovsdb-server", str(database), f"--remote={socket}", f"--pidfile={pidfile}", *logging)
@@ -24,6 +32,18 @@ def wait_for_database(host: node.Host) -> None:
     """Wait until the database answers."""
     socket = pathlib.Path(host.directory / "run" / "db.sock")
     processes.wait_until(socket.is_socket, f"ovsdb-server of {host.namespace}")
+
+
+def stop(host: node.Host, daemon: str, number: signal.Signals = signal.SIGKILL) -> None:
+    """End ovs-vswitchd or ovsdb-server by a signal, and wait for its end."""
+    run = host.directory / "run"
+    identity = processes.Identity.of(int((run / f"{daemon}.pid").read_text()))
+    if identity is None:
+        raise RuntimeError(f"{daemon} of {host.namespace} does not run")
+    os.kill(identity.pid, number)
+    processes.wait_until(lambda: not identity.alive, f"the end of {daemon} of {host.namespace}")
+    if daemon == "ovsdb-server":
+        (run / "db.sock").unlink(missing_ok=True)  # `wait_for_database` waits for its successor's
 
 
 def start_switch(host: node.Host) -> None:

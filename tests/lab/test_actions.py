@@ -1,79 +1,36 @@
 """The real charm's actions, through its dispatch on both units, driven by jubilant as an operator's tools would."""
 
-import concurrent.futures
 import json
-import os
 import pathlib
-import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
 import jubilant
 import pytest
-import yaml
 
 from ovs_pathfinder.diagnosis import verdict
-from tests.lab import demo, faults, hosts, processes
+from tests.lab import deployed, faults, hosts, processes
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("actions")]
 
-LEADER, OTHER = "ovs-pathfinder/0", "ovs-pathfinder/1"
-METACHARACTERS = "octavia/2; touch /tmp/opf-pwned $(id) `id` | & > < ' \" \\ *"
-
-
-class Cloud:
-    """A lab with the charm deployed on it."""
-
-    def __init__(self, lab: hosts.Lab, model: pathlib.Path) -> None:
-        self.lab = lab
-        self.model = model
-        self.juju = jubilant.Juju(cli_binary=str(demo.JUJU))
-
-    def run(self, unit: str, action: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        return self.juju.run(unit, action, dict(params or {})).results
-
-    def refuse(self, unit: str, action: str, params: Mapping[str, Any] | None = None) -> str:
-        """Run an action that must fail, and return its message: one sentence, no traceback."""
-        with pytest.raises(jubilant.TaskError) as failure:
-            self.run(unit, action, params)
-        message = failure.value.task.message
-        assert "Traceback" not in message
-        assert "\n" not in message
-        assert len(message) < 600
-        assert "error of its own" not in message
-        return message
-
-    def plan(self, **params: Any) -> dict[str, Any]:
-        return self.run(LEADER, "plan-path", {"source": "octavia/2", "destination": self.lab.address, **params})
-
-    def probe(self, run: str, **params: Any) -> dict[str, dict[str, Any]]:
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            tasks = {
-                unit: pool.submit(self.run, unit, "probe-path", {"run": run, **params}) for unit in (LEADER, OTHER)
-            }
-            return {unit: task.result() for unit, task in tasks.items()}
+LEADER, OTHER = deployed.LEADER, deployed.OTHER
 
 
 @pytest.fixture(scope="module")
-def cloud(lab_support: None) -> Iterator[Cloud]:
+def cloud(lab_support: None) -> Iterator[deployed.Cloud]:
     with hosts.Lab.start() as lab:
         lab.warm_up()
-        model = lab.write_model(lab.directory / "model.yaml")
-        os.environ["LAB_JUJU_MODEL"] = str(model)
-        found = Cloud(lab, model)
-        found.juju.status()
-        yield found
-        del os.environ["LAB_JUJU_MODEL"]
+        yield deployed.Cloud.start(lab)
 
 
 @pytest.fixture(scope="module")
-def planned(cloud: Cloud) -> str:
+def planned(cloud: deployed.Cloud) -> str:
     return cloud.plan()["run"]
 
 
-def test_healthy_path_is_reported_as_such(cloud: Cloud):
+def test_healthy_path_is_reported_as_such(cloud: deployed.Cloud):
     plan = cloud.plan()
     probed = cloud.probe(plan["run"])
     report = cloud.run(LEADER, "path-report", {"run": plan["run"]})
@@ -92,7 +49,7 @@ def test_healthy_path_is_reported_as_such(cloud: Cloud):
 
 
 @pytest.mark.parametrize("form", ["text", "markdown", "json"])
-def test_report_comes_in_every_form(cloud: Cloud, form: str):
+def test_report_comes_in_every_form(cloud: deployed.Cloud, form: str):
     run = cloud.plan()["run"]
     probed = cloud.probe(run, count=2, interval=0.1)
     evidence = "\n".join(results["evidence"] for results in probed.values())
@@ -103,7 +60,7 @@ def test_report_comes_in_every_form(cloud: Cloud, form: str):
     assert report["report"].startswith(start[form])
 
 
-def test_a_probe_asks_little_of_the_host(cloud: Cloud, planned: str):
+def test_a_probe_asks_little_of_the_host(cloud: deployed.Cloud, planned: str):
     found = json.loads(cloud.probe(planned, count=3, interval=0.1)[LEADER]["evidence"])
 
     assert found["probe"]["transmitted"] == 3
@@ -120,47 +77,47 @@ def test_a_probe_asks_little_of_the_host(cloud: Cloud, planned: str):
         ({"destination": "octavia-health-manager-octavia-2-listen-port"}, ["same"]),
         ({"protocol": "tcp"}, ["port"]),
         ({"port": 80}, ["port 80", "ICMP"]),
-        ({"source": METACHARACTERS}, ["touch"]),
-        ({"destination": METACHARACTERS}, ["touch"]),
+        ({"source": deployed.METACHARACTERS}, ["touch"]),
+        ({"destination": deployed.METACHARACTERS}, ["touch"]),
         ({"destination": "one\ntwo"}, ["destination", "control character"]),
     ],
 )
-def test_bad_ends_are_refused_by_name(cloud: Cloud, params: dict[str, Any], words: list[str]):
+def test_bad_ends_are_refused_by_name(cloud: deployed.Cloud, params: dict[str, Any], words: list[str]):
     message = cloud.refuse(LEADER, "plan-path", {"source": "octavia/2", "destination": cloud.lab.address, **params})
 
     assert all(word in message for word in words), message
-    assert not pathlib.Path("/tmp/opf-pwned").exists()  # noqa: S108
+    assert not deployed.PWNED.exists()
 
 
 @pytest.mark.parametrize("count", [0, 10**9])
-def test_absurd_counts_are_refused_before_anything_runs(cloud: Cloud, planned: str, count: int):
+def test_absurd_counts_are_refused_before_anything_runs(cloud: deployed.Cloud, planned: str, count: int):
     with pytest.raises((jubilant.TaskError, ValueError, jubilant.CLIError), match=r"count|validation"):
         cloud.run(LEADER, "probe-path", {"run": planned, "count": count})
 
 
-def test_a_probe_that_would_take_minutes_is_refused(cloud: Cloud, planned: str):
+def test_a_probe_that_would_take_minutes_is_refused(cloud: deployed.Cloud, planned: str):
     message = cloud.refuse(LEADER, "probe-path", {"run": planned, "count": 200, "interval": 5})
 
     assert "1000 s" in message
 
 
-@pytest.mark.parametrize("run", ["20200101t000000-000000", METACHARACTERS[:64], "../../etc/passwd"])
+@pytest.mark.parametrize("run", ["20200101t000000-000000", deployed.METACHARACTERS[:64], "../../etc/passwd"])
 @pytest.mark.parametrize("action", ["probe-path", "path-report"])
-def test_unknown_runs_are_refused(cloud: Cloud, planned: str, action: str, run: str):
+def test_unknown_runs_are_refused(cloud: deployed.Cloud, planned: str, action: str, run: str):
     message = cloud.refuse(LEADER, action, {"run": run})
 
     assert repr(run) in message
     assert planned in message
 
 
-def test_only_the_leader_plans(cloud: Cloud):
+def test_only_the_leader_plans(cloud: deployed.Cloud):
     message = cloud.refuse(OTHER, "plan-path", {"source": "octavia/2", "destination": cloud.lab.address})
 
     assert "is not the leader" in message
     assert "juju run ovs-pathfinder/leader plan-path" in message
 
 
-def test_report_without_evidence_says_what_to_run(cloud: Cloud):
+def test_report_without_evidence_says_what_to_run(cloud: deployed.Cloud):
     run = cloud.plan()["run"]
 
     message = cloud.refuse(LEADER, "path-report", {"run": run})
@@ -168,7 +125,7 @@ def test_report_without_evidence_says_what_to_run(cloud: Cloud):
     assert f"juju run {LEADER} {OTHER} probe-path run={run}" in message
 
 
-def test_evidence_that_is_missing_is_named_and_nobody_accused(cloud: Cloud):
+def test_evidence_that_is_missing_is_named_and_nobody_accused(cloud: deployed.Cloud):
     run = cloud.plan()["run"]
     cloud.run(OTHER, "probe-path", {"run": run, "wait": 0.1})
 
@@ -185,14 +142,14 @@ def test_evidence_that_is_missing_is_named_and_nobody_accused(cloud: Cloud):
         ("[]", "holds no evidence"),
         ('{"version": 1, "run": "20200101t000000-000000"}', "damaged"),
         ('{"version": 99, "run": "20200101t000000-000000"}', "format 99"),
-        (METACHARACTERS, "not JSON"),
+        (deployed.METACHARACTERS, "not JSON"),
     ],
 )
-def test_unusable_evidence_is_refused(cloud: Cloud, planned: str, evidence: str, words: str):
+def test_unusable_evidence_is_refused(cloud: deployed.Cloud, planned: str, evidence: str, words: str):
     assert words in cloud.refuse(LEADER, "path-report", {"run": planned, "evidence": evidence})
 
 
-def test_evidence_of_another_run_is_refused(cloud: Cloud, planned: str):
+def test_evidence_of_another_run_is_refused(cloud: deployed.Cloud, planned: str):
     other = cloud.plan()["run"]
     evidence = cloud.run(OTHER, "probe-path", {"run": other, "wait": 0.1})["evidence"]
 
@@ -202,7 +159,7 @@ def test_evidence_of_another_run_is_refused(cloud: Cloud, planned: str):
     assert planned in message
 
 
-def test_evidence_of_another_attempt_accuses_nobody(cloud: Cloud):
+def test_evidence_of_another_attempt_accuses_nobody(cloud: deployed.Cloud):
     run = cloud.plan()["run"]
     first = cloud.probe(run)[LEADER]["evidence"]
     lonely = cloud.run(OTHER, "probe-path", {"run": run, "wait": 0.1})["evidence"]
@@ -213,28 +170,17 @@ def test_evidence_of_another_attempt_accuses_nobody(cloud: Cloud):
     assert "did not watch at the same time" in report["report"]
 
 
-def other_model(cloud: Cloud, name: str, **overrides: Any) -> pathlib.Path:
-    """Write a model of the same lab with a state of its own."""
-    return cloud.lab.write_model(
-        cloud.lab.directory / f"{name}.yaml", state=str(cloud.lab.directory / name), **overrides
-    )
-
-
-def juju(model: pathlib.Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "LAB_JUJU_MODEL": str(model)}
-    command = [str(demo.JUJU), *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-
-
-def test_unit_off_the_path_says_who_is_on_it(cloud: Cloud):
-    units = json.loads(json.dumps(_units(cloud)))
+def test_unit_off_the_path_says_who_is_on_it(cloud: deployed.Cloud):
+    units = cloud.units
     units["ovs-pathfinder/2"] = {**units[OTHER], "principal": "nova-compute/1", "address": "10.254.0.99"}
     units["ovs-pathfinder/2"]["env"] = {**units[OTHER]["env"], "OVS_RUNDIR": "/nonexistent"}
-    model = other_model(cloud, "three", units=units)
-    plan = _answer(juju(model, *_plan_arguments(cloud)))
+    model = cloud.other("three", units=units)
+    plan = deployed.answer(deployed.juju(model, *_plan_arguments(cloud)))
 
-    answer = _answer(
-        juju(model, "run", "--format", "json", "ovs-pathfinder/2", "probe-path", f"run={plan['results']['run']}")
+    answer = deployed.answer(
+        deployed.juju(
+            model, "run", "--format", "json", "ovs-pathfinder/2", "probe-path", f"run={plan['results']['run']}"
+        )
     )
 
     assert answer["status"] == "failed"
@@ -242,87 +188,51 @@ def test_unit_off_the_path_says_who_is_on_it(cloud: Cloud):
     assert f"{LEADER} and {OTHER}" in answer["message"]
 
 
-def test_switch_that_does_not_run_is_named(cloud: Cloud, tmp_path: pathlib.Path):
-    units = _units(cloud)
-    model = other_model(cloud, "dead")
-    run = _answer(juju(model, *_plan_arguments(cloud)))["results"]["run"]
+def test_switch_that_does_not_run_is_named(cloud: deployed.Cloud, tmp_path: pathlib.Path):
+    units = cloud.units
+    model = cloud.other("dead")
+    run = deployed.answer(deployed.juju(model, *_plan_arguments(cloud)))["results"]["run"]
     units[OTHER]["env"] = {**units[OTHER]["env"], "OVS_RUNDIR": str(tmp_path)}
-    other_model(cloud, "dead", units=units)
+    cloud.other("dead", units=units)
 
-    answer = _answer(juju(model, "run", "--format", "json", OTHER, "probe-path", f"run={run}"))
+    answer = deployed.answer(deployed.juju(model, "run", "--format", "json", OTHER, "probe-path", f"run={run}"))
 
     assert answer["status"] == "failed"
     assert "ovsdb-server does not answer" in answer["message"]
 
 
-def test_plan_without_credentials_says_what_to_relate(cloud: Cloud):
-    answer = _answer(juju(other_model(cloud, "poor", relations={}), *_plan_arguments(cloud)))
+def test_plan_without_credentials_says_what_to_relate(cloud: deployed.Cloud):
+    answer = deployed.answer(deployed.juju(cloud.other("poor", relations={}), *_plan_arguments(cloud)))
 
     assert answer["status"] == "failed"
     assert "no OpenStack credentials" in answer["message"]
 
 
-def test_old_juju_is_spoken_to_in_its_own_words(cloud: Cloud):
-    model = other_model(cloud, "old", **{"juju-version": "2.9.51"})
+def test_old_juju_is_spoken_to_in_its_own_words(cloud: deployed.Cloud):
+    model = cloud.other("old", **{"juju-version": "2.9.51"})
     words = ["run-action", "--wait", "--format", "json", LEADER, "plan-path", *_plan_arguments(cloud)[-2:]]
 
-    (answer,) = json.loads(juju(model, *words).stdout).values()
+    (answer,) = json.loads(deployed.juju(model, *words).stdout).values()
 
     assert answer["results"]["next"].startswith(f"juju run-action --wait {LEADER} {OTHER} probe-path run=")
 
 
-def test_killed_probe_leaves_nothing_running(cloud: Cloud, planned: str):
+def test_killed_probe_leaves_nothing_running(cloud: deployed.Cloud, planned: str):
     """Juju cancels with SIGKILL of the one Python process: its captures must end with it."""
-    host = cloud.lab.hosts["octavia"]
+    host = cloud.host()
     command = ["run", "--background", LEADER, "probe-path", f"run={planned}", "wait=30"]
-    juju(cloud.model, *command)
-    processes.wait_until(lambda: _tools(host), "captures")
+    cloud.call(*command)
+    processes.wait_until(lambda: deployed.tools(host), "captures")
 
-    os.kill(min(_charms(host)), signal.SIGKILL)
+    deployed.charms(host)[0].kill()
 
-    processes.wait_until(lambda: not _tools(host), "the end of all captures")
-    assert not _tools(host)
-
-
-def _namespace(pid: pathlib.Path) -> str:
-    try:
-        return str((pid / "ns" / "net").readlink())
-    except OSError:
-        return ""
+    processes.wait_until(lambda: not deployed.tools(host), "the end of all captures")
+    assert not deployed.tools(host)
 
 
-def _inside(host: Any) -> list[tuple[int, str]]:
-    """Return pid and command line of each process in a host's network namespace."""
-    wanted = host.run("readlink", "/proc/self/ns/net").stdout.strip()
-    found: list[tuple[int, str]] = []
-    for pid in pathlib.Path("/proc").glob("[0-9]*"):
-        if _namespace(pid) == wanted:
-            words = (pid / "cmdline").read_bytes().split(b"\0") if (pid / "cmdline").exists() else []
-            found.append((int(pid.name), b" ".join(words).decode(errors="replace")))
-    return found
-
-
-def _tools(host: Any) -> list[int]:
-    return [pid for pid, line in _inside(host) if "tcpdump" in line or line.startswith(("ping", "/usr/bin/ping"))]
-
-
-def _charms(host: Any) -> list[int]:
-    return [pid for pid, line in _inside(host) if "src/charm.py" in line]
-
-
-def _units(cloud: Cloud) -> dict[str, Any]:
-    return yaml.safe_load(cloud.model.read_text())["units"]
-
-
-def _plan_arguments(cloud: Cloud) -> list[str]:
+def _plan_arguments(cloud: deployed.Cloud) -> list[str]:
     ends = ["source=octavia/2", f"destination={cloud.lab.address}"]
     return ["run", "--format", "json", LEADER, "plan-path", *ends]
-
-
-def _answer(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
-    assert done.stdout, done.stderr
-    (answer,) = json.loads(done.stdout).values()
-    return answer
 
 
 SHOWN = (

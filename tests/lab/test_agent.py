@@ -95,10 +95,31 @@ def test_port_without_port_security_skips_the_security_groups():
     ]
 
 
-def test_rule_with_a_remote_group_is_refused():
-    cloud = description.build(topology.Shape())
-    rule = {**cloud["security_group_rules"][0], "remote_group_id": topology.HEALTH_GROUP}
-    port = agent.Wired(cloud["ports"][0], 2, 1, topology.SOURCE.link_local)
+def rule(**changes: Any) -> dict[str, Any]:
+    group = {"security_group_id": topology.HEALTH_GROUP, "direction": "ingress", "ethertype": "IPv4", "protocol": "tcp"}
+    return {**description.build(topology.Shape())["security_group_rules"][0], **group, **changes}
 
-    with pytest.raises(ValueError, match="remote groups"):
-        agent.br_int([port], [rule], 1)
+
+def of_table(table: int, priority: int, rules: list[dict[str, Any]], members: dict[str, list[str]]) -> list[str]:
+    port = agent.Wired(description.build(topology.Shape())["ports"][0], 2, 1, topology.SOURCE.link_local)
+    text = agent.br_int([port], rules, 1, members)
+    start = f"cookie=0x1,table={table},priority={priority},"
+    return [line.removeprefix(start) for line in text.splitlines() if line.startswith(start)]
+
+
+def test_port_range_becomes_blocks_that_a_mask_matches():
+    found = of_table(82, 77, [rule(port_range_min=1000, port_range_max=1005)], {})
+
+    ports = [port for line in found for port in re.findall(r"tp_dst=([^,]+)", line)]
+    assert ports == ["0x3e8/0xfffc"] * 2 + ["0x3ec/0xfffe"] * 2
+
+
+def test_rule_for_a_remote_group_becomes_a_conjunction():
+    found = of_table(82, 73, [rule(port_range_min=80, port_range_max=80, remote_group_id="g")], {"g": ["10.0.0.5"]})
+
+    new = [line.removeprefix("ct_state=+new-est,") for line in found if line.startswith("ct_state=+new-est,")]
+    assert sorted(new) == [
+        "conj_id=10015,ip,reg5=0x2,actions=set_field:0x271f->reg7,ct(commit,zone=NXM_NX_REG6[0..15]),output:2,resubmit(,92)",
+        "ip,reg6=0x1,nw_src=10.0.0.5/32,actions=conjunction(10015,1/2)",
+        "tcp,reg5=0x2,tp_dst=80,actions=conjunction(10015,2/2)",
+    ]

@@ -1,4 +1,7 @@
-"""Imports point one way: path ← vswitch, cloud ← evidence ← diagnosis ← report ← charm; only src/ knows ops."""
+"""Imports point one way: path ← vswitch, cloud ← temporary ← evidence ← inspection, diagnosis ← report ← charm.
+
+Only src/ knows ops.
+"""
 
 import ast
 import pathlib
@@ -13,9 +16,11 @@ MAY_IMPORT = {
     "process": {"errors"},
     "vswitch": GROUND,
     "cloud": GROUND - {"process"},
-    "evidence": GROUND | {"vswitch"},
+    "temporary": GROUND | {"vswitch", "cloud"},
+    "evidence": GROUND | {"vswitch", "cloud", "temporary"},
     "diagnosis": {"path", "vswitch", "evidence"},
-    "report": {"path", "evidence", "diagnosis"},
+    "inspection": GROUND | {"vswitch", "cloud", "temporary", "evidence"},
+    "report": {"path", "evidence", "diagnosis", "inspection"},
 }
 MODULES = sorted(
     each.relative_to(LIBRARY) for each in LIBRARY.rglob("*.py") if each.parent != LIBRARY or each.stem in MAY_IMPORT

@@ -58,6 +58,15 @@ class Missing(Unanswered):
     """A service is not in the catalogue."""
 
 
+class Refused(Unanswered):
+    """A service has answered, and with an error."""
+
+    def __init__(self, sentence: str, status: int) -> None:
+        super().__init__(sentence)
+        self.status = status
+        """HTTP's."""
+
+
 class _Answer(Protocol):
     status_code: int
     headers: Mapping[str, str]
@@ -69,7 +78,7 @@ class _Answer(Protocol):
 class _Adapter(Protocol):
     """The part of openstacksdk's proxies that is used: it sends exactly the filters that it is given."""
 
-    def get(self, url: str, *, params: Parameters) -> _Answer: ...
+    def request(self, url: str, method: str, **options: Any) -> _Answer: ...
 
 
 class Cloud:
@@ -91,31 +100,34 @@ class Cloud:
             Unanswered: the service is missing, does not answer, refuses, or answers something else than JSON.
 
         """
-        name = _NAMES[service]
+        answer = self._send(service, "GET", url, params=parameters or {})
+        if answer.status_code == 404 and _is_unknown(service, _decoded(answer)):
+            return None
+        return _accept(_NAMES[service], answer)
+
+    def put(
+        self, service: str, url: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Change something, and return the decoded answer.
+
+        It is sent once. keystoneauth would send it again after any failed connection, also one that ended after the
+        request was received; and what was done must not be done again on top of what others did next.
+
+        Raises:
+            Refused: the service answers with an error, whose status says whether anything was changed.
+            Unanswered: it does not answer, and may have made the change; or it answers something else than JSON.
+
+        """
+        answer = self._send(service, "PUT", url, json=body, headers=headers or {}, connect_retries=0)
+        return _accept(_NAMES[service], answer)
+
+    def _send(self, service: str, method: str, url: str, **options: Any) -> _Answer:
+        """Send a request, and return its answer whatever its status is."""
         adapter = self._adapter(service)
         try:
-            answer = adapter.get(url, params=parameters or {})
+            return adapter.request(url, method, **options)
         except _failures() as failure:
-            raise Unanswered(_unreachable(name, failure)) from None
-        if answer.status_code in (401, 403):
-            raise Unanswered(
-                f"{name} refuses to answer (HTTP {answer.status_code} for {_place(answer.url)}): "
-                "the credentials need the admin role."
-            )
-        try:
-            body = answer.json()
-        except ValueError:
-            body = None
-        if answer.status_code == 404 and isinstance(body, dict):
-            return None
-        if answer.status_code >= 400:
-            raise Unanswered(f"{name} fails with HTTP {answer.status_code} for {_place(answer.url)}: look at its log.")
-        if not isinstance(body, dict):
-            kind = answer.headers.get("Content-Type", "nothing")
-            raise Unanswered(
-                f"{name} answers {kind} instead of JSON for {_place(answer.url)}: check that endpoint in the catalogue."
-            )
-        return cast(dict[str, Any], body)
+            raise Unanswered(_unreachable(_NAMES[service], failure)) from None
 
     def _adapter(self, service: str) -> _Adapter:
         import keystoneauth1.exceptions
@@ -247,6 +259,59 @@ def _unreachable(name: str, failure: Exception) -> str:
     if isinstance(failure, keystoneauth1.exceptions.HttpError):
         return f"{name} fails with HTTP {failure.http_status}: look at its log."
     return f"{name} cannot be asked ({type(failure).__name__}): check its endpoint and its certificate."
+
+
+def _decoded(answer: _Answer) -> dict[str, Any] | None:
+    try:
+        body = answer.json()
+    except ValueError:
+        return None
+    return cast(dict[str, Any], body) if isinstance(body, dict) else None
+
+
+def _is_unknown(service: str, body: dict[str, Any] | None) -> bool:
+    """Return whether a 404 is the service's own word that there is no such thing, and not that of another server."""
+    if service != "network":
+        return body is not None
+    # HTTPNotFound: no such resource, or one that the user may not see.
+    kind = _neutron_error(body).get("type", "HTTPNotFound")
+    return str(kind).endswith("NotFound") and kind != "HTTPNotFound"
+
+
+def _neutron_error(body: dict[str, Any] | None) -> dict[str, Any]:
+    error = (body or {}).get("NeutronError")
+    return cast(dict[str, Any], error) if isinstance(error, dict) else {}
+
+
+def _accept(name: str, answer: _Answer) -> dict[str, Any]:
+    """Return what an answer holds, unless it is an error."""
+    body = _decoded(answer)
+    if answer.status_code >= 400:
+        raise Refused(_refusal(name, answer, body), answer.status_code)
+    if body is None:
+        kind = answer.headers.get("Content-Type", "nothing")
+        raise Unanswered(
+            f"{name} answers {kind} instead of JSON for {_place(answer.url)}: check that endpoint in the catalogue."
+        )
+    return body
+
+
+_REFUSALS = {
+    404: "does not know all that is named",
+    409: "refuses what contradicts other settings",
+    412: "refuses a change of what others have changed meanwhile",
+}
+
+
+def _refusal(name: str, answer: _Answer, body: dict[str, Any] | None) -> str:
+    """Say why a service refuses, in Neutron's own words where there are any."""
+    status, where = answer.status_code, f"(HTTP {answer.status_code} for {_place(answer.url)})"
+    if status in (401, 403):
+        return f"{name} refuses to answer {where}: the credentials need the admin role."
+    said = " ".join(str(_neutron_error(body).get("message", "")).split())[:300]
+    if status >= 500 or not said:
+        return f"{name} fails with HTTP {status} for {_place(answer.url)}: look at its log."
+    return f"{name} {_REFUSALS.get(status, 'refuses the request')} {where}: {said}"
 
 
 def _place(url: str) -> str:

@@ -29,6 +29,16 @@ def unit_on(host: str, units: Sequence[path.Unit], principal: str = "") -> path.
     return min(matches, key=lambda unit: unit.name, default=None)
 
 
+def located(host: str, units: Sequence[path.Unit]) -> tuple[path.Unit | None, str]:
+    """Return the unit on a host, and why none can be told where several bear its name."""
+    if not host:
+        return None, ""
+    try:
+        return unit_on(host, units), ""
+    except errors.PathfinderError as error:
+        return None, str(error)
+
+
 def _short(host: str) -> str:
     return host.partition(".")[0].lower()
 

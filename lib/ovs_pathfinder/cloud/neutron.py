@@ -1,8 +1,9 @@
 """Neutron's objects, as far as a plan needs them, and the questions that return them."""
 
 import ipaddress
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
+import urllib.parse
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import pydantic
 
@@ -11,6 +12,8 @@ from . import answer, connection
 
 LIMIT = 100
 """The most ports that one question returns; where there are more, the network decides."""
+_PAGE = 1000
+_PAGES = 10
 
 
 class FixedIp(answer.Object):
@@ -91,6 +94,7 @@ class Network(answer.Object):
 class _Configurations(answer.Object):
     tunneling_ip: answer.Text = ""
     tunnel_types: tuple[str, ...] = ()
+    l2_population: bool = False
 
 
 class Agent(answer.Object):
@@ -104,6 +108,40 @@ class Agent(answer.Object):
 class _Group(answer.Object):
     id: str
     name: answer.Text
+
+
+class _Identified(answer.Object):
+    id: str
+
+
+class _Link(answer.Object):
+    rel: str
+
+
+class Identifiers(answer.Object):
+    """The ids that begin as was wanted."""
+
+    found: tuple[str, ...]
+    seen: int
+    """How many ids were looked at."""
+    complete: bool
+    """Whether there can be no others."""
+
+
+class Pair(answer.Object):
+    """An allowed address pair, letter by letter as Neutron returns it, so that it can be put back so."""
+
+    mac_address: str
+    ip_address: str
+
+
+class Security(answer.Object):
+    """What decides which packets a port may send and take; None is what Neutron does not show."""
+
+    port_security_enabled: bool | None = None
+    security_groups: tuple[str, ...] | None = None
+    allowed_address_pairs: tuple[Pair, ...] | None = None
+    revision_number: int | None = None
 
 
 _Model = TypeVar("_Model", bound=answer.Object)
@@ -125,6 +163,37 @@ def agents(cloud: connection.Cloud, hosts: Iterable[str]) -> tuple[Agent, ...]:
     return _list(cloud, Agent, "agents", filters)
 
 
+def all_agents(cloud: connection.Cloud) -> tuple[Agent, ...]:
+    """Return the Open vSwitch agents of all hosts."""
+    return _list(cloud, Agent, "agents", {"agent_type": ["Open vSwitch agent"]})
+
+
+def identifiers(cloud: connection.Cloud, prefix: str) -> Identifiers:
+    """Look for the ports whose id begins so, which Neutron cannot filter by.
+
+    The ids alone are asked for, in their order and from the end that is nearer, in at most ten pages of 1,000.
+    """
+    direction = "asc" if prefix < "8" else "desc"
+    found: list[str] = []
+    seen, marker = 0, ""
+    for _ in range(_PAGES):
+        more = {"marker": [marker]} if marker else {}
+        sorting = {"sort_key": ["id"], "sort_dir": [direction], "limit": [str(_PAGE)], "fields": ["id"]}
+        body = cloud.get("network", "/ports", {**sorting, **more}) or {}
+        page = [one.id for one in answer.many("Neutron", _Identified, body, "ports")]
+        seen += len(page)
+        found += [one for one in page if one.startswith(prefix)]
+        last = page[-1] if page else ""
+        beyond = last > prefix if direction == "asc" else last < prefix
+        # A page after the first one has a link to the one before, too.
+        linked = answer.many("Neutron", _Link, body, "ports_links") if "ports_links" in body else ()
+        is_last = not any(one.rel == "next" for one in linked)
+        if not page or is_last or (beyond and not last.startswith(prefix)):
+            return Identifiers(found=tuple(found), seen=seen, complete=True)
+        marker = last
+    return Identifiers(found=tuple(found), seen=seen, complete=False)
+
+
 def security_groups(cloud: connection.Cloud, identifiers: Iterable[str]) -> tuple[path.SecurityGroup, ...]:
     """Return the security groups of these ids, without their rules; nothing is asked for none."""
     wanted = sorted(set(identifiers))
@@ -132,6 +201,41 @@ def security_groups(cloud: connection.Cloud, identifiers: Iterable[str]) -> tupl
         return ()
     groups = _list(cloud, _Group, "security_groups", {"id": wanted})
     return tuple(path.SecurityGroup(id=group.id, name=group.name) for group in groups)
+
+
+def security(cloud: connection.Cloud, port: str) -> Security | None:
+    """Return a port's security settings; None where Neutron says that there is no such port."""
+    body = cloud.get("network", _port_url(port))
+    return answer.one("Neutron", Security, body, "port") if body is not None else None
+
+
+def set_security(
+    cloud: connection.Cloud,
+    port: str,
+    *,
+    enabled: bool,
+    groups: Sequence[str],
+    pairs: Sequence[Mapping[str, str]],
+    revision: int | None,
+) -> None:
+    """Set a port's security settings in one update, if Neutron still has that revision of it (`revision-if-match`).
+
+    Raises:
+        connection.Refused: nothing was changed; 412 where the revision is another one.
+        connection.Unanswered: that is not known.
+
+    """
+    changes: dict[str, Any] = {
+        "port_security_enabled": enabled,
+        "security_groups": list(groups),
+        "allowed_address_pairs": [dict(pair) for pair in pairs],
+    }
+    condition = {} if revision is None else {"If-Match": f"revision_number={revision}"}
+    cloud.put("network", _port_url(port), {"port": changes}, condition)
+
+
+def _port_url(port: str) -> str:
+    return f"/ports/{urllib.parse.quote(port, safe='')}"
 
 
 def _list(

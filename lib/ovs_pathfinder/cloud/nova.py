@@ -1,10 +1,17 @@
 """Nova's servers, as far as a name needs them."""
 
 import re
+import urllib.parse
+from collections.abc import Collection
 
 import pydantic
 
 from . import answer, connection
+
+_NAMES = 100
+"""That fit into the address of a request, of which web servers take 8 KiB."""
+_PAGES = 5
+"""Of 1,000 servers each, where Nova's own limit was not changed."""
 
 
 class Server(answer.Object):
@@ -18,9 +25,40 @@ class Server(answer.Object):
 
 def servers(cloud: connection.Cloud, name: str) -> tuple[Server, ...]:
     """Return the servers of all projects with exactly this name, which Nova takes as a regular expression."""
-    # re.escape() escapes more than the regular expressions of all of Nova's databases allow.
-    pattern = re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", name)
-    body = cloud.get("compute", "/servers/detail", {"name": [f"^{pattern}$"], "all_tenants": ["1"]})
-    found = answer.many("Nova", Server, body or {}, "servers")
+    found = _page(cloud, f"^{_escaped(name)}$")
     # MySQL compares without regard to case.
     return tuple(server for server in found if server.name == name)
+
+
+def servers_of_names(cloud: connection.Cloud, names: Collection[str], prefix: str) -> tuple[Server, ...]:
+    """Return the servers of all projects with these names, which all begin with `prefix`.
+
+    Up to 100 names are one request; more are as many as Nova needs pages for all servers with the prefix, five at most.
+    """
+    if len(names) <= _NAMES:
+        rest = "|".join(_escaped(name.removeprefix(prefix)) for name in sorted(set(names)))
+        return _page(cloud, f"^{_escaped(prefix)}({rest})$") if names else ()
+    found: list[Server] = []
+    for _ in range(_PAGES):
+        page = _page(cloud, f"^{_escaped(prefix)}", found[-1].id if found else "")
+        found += page
+        if not page or set(names) <= {server.name for server in found}:
+            break
+    return tuple(server for server in found if server.name in names)
+
+
+def server(cloud: connection.Cloud, identifier: str) -> Server | None:
+    """Return the server of an id; None if there is none."""
+    body = cloud.get("compute", f"/servers/{urllib.parse.quote(identifier, safe='')}")
+    return None if body is None else answer.one("Nova", Server, body, "server")
+
+
+def _page(cloud: connection.Cloud, pattern: str, marker: str = "") -> tuple[Server, ...]:
+    parameters = {"name": [pattern], "all_tenants": ["1"], **({"marker": [marker]} if marker else {})}
+    body = cloud.get("compute", "/servers/detail", parameters)
+    return answer.many("Nova", Server, body or {}, "servers")
+
+
+def _escaped(name: str) -> str:
+    # re.escape() escapes more than the regular expressions of all of Nova's databases allow.
+    return re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", name)

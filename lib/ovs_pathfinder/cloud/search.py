@@ -13,7 +13,7 @@ from . import connection, neutron, nova, octavia
 
 _UNIT = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]*[a-z][a-z0-9]*)*/[0-9]+")
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_MOST_NAMED = 5
+MOST_NAMED = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,11 +59,26 @@ def destination(cloud: connection.Cloud, text: str, pool: concurrent.futures.Exe
 
 def listed(matches: Sequence[str], truncated: bool = False) -> str:
     """Name the first few of many things."""
-    rest = len(matches) - _MOST_NAMED
+    rest = len(matches) - MOST_NAMED
     if rest <= 0:
         return "; ".join(matches)
     more = f"and more than {rest} others" if truncated else f"and {rest} more"
-    return f"{'; '.join(matches[:_MOST_NAMED])}; {more}"
+    return f"{'; '.join(matches[:MOST_NAMED])}; {more}"
+
+
+def unit_names(unit: str) -> list[str]:
+    """Return the names of ports that a unit may mean: Charmed OpenStack's, and the unit's own."""
+    return [f"octavia-health-manager-{unit.replace('/', '-')}-listen-port", unit]
+
+
+def is_unit(text: str) -> bool:
+    """Return whether a text is the name of a unit of Juju's."""
+    return _UNIT.fullmatch(text) is not None
+
+
+def is_identifier(text: str) -> bool:
+    """Return whether a text is a whole id."""
+    return _ID.fullmatch(text) is not None
 
 
 def _check(role: str, text: str) -> None:
@@ -99,7 +114,7 @@ def _plain(cloud: connection.Cloud, text: str) -> Found:
         missing = f"Neutron knows no port with the address {address}"
     elif _UNIT.fullmatch(text):
         # Charmed OpenStack's name; the other one is for a port that happens to be named like a unit.
-        names = [f"octavia-health-manager-{text.replace('/', '-')}-listen-port", text]
+        names = unit_names(text)
         found = _ask(cloud, text, {"name": names}, unit=text)
         missing = f"The unit {text} has no port: Neutron knows none with the name {names[0]!r}"
     else:

@@ -6,17 +6,30 @@ from collections.abc import Sequence
 
 from .. import path
 from ..evidence import record
-from . import account, ends, reading, switch, verdict
+from . import account, ends, reading, switch, trials, verdict
 from . import case as case_
 
 
-def diagnose(plan: path.Plan, evidence: Sequence[record.Evidence]) -> verdict.Diagnosis:
+def diagnose(
+    plan: path.Plan, evidence: Sequence[record.Evidence], tried: Sequence[record.Trial] = ()
+) -> verdict.Diagnosis:
     """Say where on the plan's path packets stop, in which direction, and what proves it.
 
     Args:
         plan: The path.
         evidence: What units found out for this run, one for each unit at the most. None is a case like others.
+        tried: The trials that were made in this run.
     """
+    found = _diagnose(plan, evidence)
+    judged = trials.judge(tried)
+    findings = tuple(trials.weigh(one, judged) for one in found.findings)
+    left = tuple(
+        f"At the end of a trial on {one.unit}: {one.left}; clean-up says what is left." for one in judged if one.left
+    )
+    return found.model_copy(update={"findings": findings, "trials": judged, "missing": (*found.missing, *left)})
+
+
+def _diagnose(plan: path.Plan, evidence: Sequence[record.Evidence]) -> verdict.Diagnosis:
     source = next((one for one in evidence if "source" in one.roles), None)
     destination = next((one for one in evidence if "destination" in one.roles), None)
     missing = _missing(plan, source, destination)

@@ -8,6 +8,9 @@ DIAGNOSIS_VERSION = 1
 
 Verdict = Literal["ok", "degraded", "broken", "cannot-tell"]
 Certainty = Literal["proven", "likely", "possible"]
+Effect = Literal["heals", "none", "passing", "needless", "unclear"]
+"""Of a trial: the packets arrived with the change alone; no more than without it; still, after it was undone; all of
+them before it; or it tells nothing."""
 
 
 class Finding(path.Model):
@@ -46,6 +49,19 @@ class HopState(path.Model):
     """The direction in which packets stop here."""
 
 
+class Trial(path.Model):
+    """What was changed for a moment, and what it did to the packets."""
+
+    trial: Literal["flows", "port-security"]
+    unit: str
+    role: path.Role
+    effect: Effect
+    summary: str
+    """One sentence, with the counts."""
+    left: str = ""
+    """What could not be undone; empty where nothing is left."""
+
+
 class Diagnosis(path.Model):
     """What plan and evidence say together."""
 
@@ -69,6 +85,7 @@ class Diagnosis(path.Model):
     findings: tuple[Finding, ...]
     """The first is the one that the fields above repeat."""
     hops: tuple[HopState, ...]
+    trials: tuple[Trial, ...] = ()
     missing: tuple[str, ...] = ()
     """Whole sentences on evidence that is not there or could not be used."""
 

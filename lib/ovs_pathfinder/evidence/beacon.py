@@ -1,4 +1,4 @@
-"""Marked echo requests (RFC 792, RFC 4443) that tell the other unit that this one watches, and when it is done.
+"""Marked echo requests (RFC 792, RFC 4443) that tell the other unit what this one does: it watches, it has finished.
 
 Each host's kernel answers them, whatever the overlay does. They are sent by this process, not by ping, so that they
 end with it: ping has file capabilities, and those take the death signal from a child (prctl(2)).
@@ -6,6 +6,7 @@ end with it: ping has file capabilities, and those take the death signal from a 
 
 import contextlib
 import ipaddress
+import itertools
 import socket
 import struct
 import threading
@@ -26,18 +27,24 @@ class Beacon:
         self._plan = plan
         self._nonce = nonce
         self._targets = [_Target(address) for address in sorted({one for one in addresses if one})]
+        self._purpose: probe.Purpose = "watching"
+        self._sequence = itertools.count(1)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._repeat, daemon=True)
         self._thread.start()
 
     def _repeat(self) -> None:
-        sequence = 0
         while not self._over.is_set():
-            sequence += 1
-            self._signal("watching", sequence)
+            self._signal(self._purpose)
             self._over.wait(INTERVAL)
 
-    def _signal(self, purpose: probe.Purpose, sequence: int) -> None:
+    def say(self, purpose: probe.Purpose) -> None:
+        """Say something else from now on, and at once."""
+        self._purpose = purpose
+        self._signal(purpose)
+
+    def _signal(self, purpose: probe.Purpose) -> None:
+        sequence = next(self._sequence)
         # The 16 bytes before the mark are those that ping gives to its timestamp.
         payload = bytes(16) + bytes.fromhex(probe.mark(self._plan, purpose, self._nonce))
         for target in self._targets:
@@ -47,8 +54,8 @@ class Beacon:
         """Say a few times, as one may be lost, that this unit has finished, and fall silent."""
         self._over.set()
         self._thread.join(1.0)
-        for sequence in range(_FAREWELLS):
-            self._signal("done", sequence)
+        for _ in range(_FAREWELLS):
+            self._signal("done")
         for target in self._targets:
             target.close()
 

@@ -91,16 +91,19 @@ class Local:
         return theory.examine(self.plan, direction, self.places[direction])
 
     def underlay_devices(self) -> tuple[str, ...]:
-        """Return the devices on which the tunnel's packets can be seen.
+        """Return the devices on which the tunnel's packets can be seen."""
+        return () if self.route is None else devices_below(self.switch, self.route.device)
 
-        With the datapath in userspace they never pass the bridge's own device, only the ports below it.
-        """
-        if self.route is None:
-            return ()
-        bridge = self.switch.interface(self.route.device)
-        if bridge is None or bridge.type != "internal" or self.switch.datapath_type != "netdev":
-            return (self.route.device,)
-        return self.switch.system_devices(bridge.bridge) or (self.route.device,)
+
+def devices_below(switch: database.Switch, device: str) -> tuple[str, ...]:
+    """Return the devices on which packets that a route sends by `device` can be seen.
+
+    With the datapath in userspace those of a tunnel never pass the bridge's own device, only the ports below it.
+    """
+    bridge = switch.interface(device)
+    if bridge is None or bridge.type != "internal" or switch.datapath_type != "netdev":
+        return (device,)
+    return switch.system_devices(bridge.bridge) or (device,)
 
 
 def roles_of(plan: path.Plan, unit: str) -> tuple[path.Role, ...]:

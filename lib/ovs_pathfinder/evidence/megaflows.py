@@ -8,7 +8,7 @@ import re
 
 from .. import path, process
 from ..vswitch import datapath
-from . import local, record, theory
+from . import local, record, synthetic
 
 _IN_PORT = re.compile(r"\bin_port\(([^)]*)\)")
 _TUNNEL_SOURCE = re.compile(r"\btunnel\([^)]*?\b(?:ipv6_)?src=([0-9a-f.:]+)")
@@ -24,7 +24,7 @@ def gather(here: local.Local, within: float) -> tuple[record.Megaflow, ...]:
     found: list[record.Megaflow] = []
     for direction in directions:
         try:
-            flows = datapath.dump(theory.match(here.plan, direction))
+            flows = datapath.dump(synthetic.match(here.plan, direction))
         except process.ProcessError as error:
             here.problems.append(f"The datapath's flows could not be read: {error}.")
             return ()

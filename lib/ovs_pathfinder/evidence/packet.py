@@ -152,6 +152,19 @@ def _transport(protocol: int, source: str, destination: str, data: bytes, carrie
 
 
 def _gre(data: bytes, outer: str, carried: _Carried) -> Packet | None:
+    inner = in_gre(data)
+    if inner is None:
+        return None
+    return _ethernet(inner[0], dataclasses.replace(carried, tunnel=Tunnel(source=outer, key=inner[1])))
+
+
+def _udp_tunnel(kind: str, data: bytes, outer: str, carried: _Carried) -> Packet | None:
+    frame, key = in_udp(kind, data)
+    return _ethernet(frame, dataclasses.replace(carried, tunnel=Tunnel(source=outer, key=key)))
+
+
+def in_gre(data: bytes) -> tuple[bytes, int | None] | None:
+    """Return the frame that a GRE packet carries, and its key; None where it carries no Ethernet."""
     flags, type_ = struct.unpack_from("!HH", data)
     offset = 8 if flags & 0x8000 else 4  # a checksum
     key = None
@@ -159,12 +172,10 @@ def _gre(data: bytes, outer: str, carried: _Carried) -> Packet | None:
         (key,) = struct.unpack_from("!I", data, offset)
         offset += 4
     offset += 4 if flags & 0x1000 else 0  # a sequence number
-    if type_ != _TRANSPARENT_ETHERNET:
-        return None
-    return _ethernet(data[offset:], dataclasses.replace(carried, tunnel=Tunnel(source=outer, key=key)))
+    return (data[offset:], key) if type_ == _TRANSPARENT_ETHERNET else None
 
 
-def _udp_tunnel(kind: str, data: bytes, outer: str, carried: _Carried) -> Packet | None:
+def in_udp(kind: str, data: bytes) -> tuple[bytes, int]:
+    """Return the frame that a UDP payload of VXLAN or Geneve carries, and its key."""
     options = (data[0] & 0x3F) * 4 if kind == "geneve" else 0
-    key = int.from_bytes(data[4:7], "big")  # VXLAN and Geneve alike
-    return _ethernet(data[8 + options :], dataclasses.replace(carried, tunnel=Tunnel(source=outer, key=key)))
+    return data[8 + options :], int.from_bytes(data[4:7], "big")

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from .. import path, process
+from .. import errors, path, process
+from ..temporary import journal
 from ..vswitch import conntrack, coverage, datapath, flow
 from . import beacon, capture, host, local, megaflows, probe, record, theory, watch
 
@@ -43,7 +44,7 @@ def gather(
     with concurrent.futures.ThreadPoolExecutor(max_workers=5) as pool:
         try:
             before = _Counting(here, pool, begun - _PASS)
-            _watch_all(here, watching)
+            watch_all(here, watching)
             traces = before.count(list(pool.map(here.examine, here.places)), "before")
             watching.wait_ready()
             drops = _drops(here)
@@ -76,7 +77,7 @@ def gather(
             rendezvous=watching.rendezvous(first),
             traces=(*after.count(traces, "after"), *extra),
             seconds=round(time.monotonic() - begun, 3),
-            problems=tuple(here.problems),
+            problems=(*here.problems, *_injected()),
         )
 
 
@@ -96,7 +97,8 @@ class _Counting:
         return theory.count(traces, when)
 
 
-def _watch_all(here: local.Local, watching: watch.Watch) -> None:
+def watch_all(here: local.Local, watching: watch.Watch) -> None:
+    """Begin to watch every point of this host, and for the other unit's signals."""
     plan = here.plan
     for role in here.roles:
         point: path.Point = "source-port" if role == "source" else "destination-port"
@@ -137,7 +139,7 @@ def _exchange(
     if here.far is None:
         return _send(here, watching, settings, nonce, log), ""
     addresses = (here.far.tunnel_address, here.far.management_address) if here.far.unit else ()
-    length = settings.count * settings.interval + 2 * probe.ANSWER_WAIT
+    length = settings.longest + 0.8
     signals = beacon.Beacon(plan, nonce, addresses)
     try:
         if "source" in here.roles:
@@ -181,7 +183,7 @@ def _listen(watching: watch.Watch, wait: float, length: float) -> str:
 
 
 def _second_thoughts(here: local.Local, observations: Sequence[record.Observation]) -> list[record.Trace]:
-    """Trace the packet as it was really seen where that differs, and the question for an unknown neighbour."""
+    """Trace the packet as conntrack and the captures have seen it, and the question for an unknown neighbour."""
     seen = {one.point: one for one in observations}
     extra: list[record.Trace] = []
     ends: tuple[tuple[path.Role, path.Direction], ...] = (("source", "forward"), ("destination", "reply"))
@@ -190,6 +192,8 @@ def _second_thoughts(here: local.Local, observations: Sequence[record.Observatio
         place = here.places.get(direction)
         if role not in here.roles or place is None or point not in seen:
             continue
+        tracked = theory.states(place, direction)[1:]
+        extra += [theory.examine(here.plan, direction, place, state=state) for state in tracked]
         mac = seen[point].forward_mac if direction == "forward" else seen[point].reply_mac
         if mac and mac != here.plan.endpoint(role).port.mac:
             extra.append(theory.examine(here.plan, direction, place, subject="seen", source_mac=mac))
@@ -214,6 +218,15 @@ def _agent_cookies(here: local.Local) -> dict[str, str]:
     except process.ProcessError as error:
         here.problems.append(f"Whose flows are on the bridges could not be told: {error}.")
         return {}
+
+
+def _injected() -> list[str]:
+    """Name the flows that operators have added for a time, as they may be what the packets passed by."""
+    try:
+        living = [entry for entry in journal.Journal().entries() if entry.stays]
+    except errors.PathfinderError as error:
+        return [f"Whether a temporary change is on this host cannot be told: {error}."]
+    return [f"While the packets were sent, a temporary change was on this host: {entry}." for entry in living]
 
 
 def _neighbour_state(here: local.Local) -> str:

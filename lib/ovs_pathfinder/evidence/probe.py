@@ -16,8 +16,19 @@ ANSWER_WAIT = 1.0
 """Seconds that the last packet's answer is waited for."""
 SYN_WAIT = 0.9
 """Seconds that a connection's first packet is waited for."""
-Purpose = Literal["probe", "watching", "done"]
-_PURPOSES: dict[Purpose, str] = {"probe": "70", "watching": "77", "done": "64"}
+Purpose = Literal["probe", "wake", "watching", "done", "ready", "changed", "tried", "restored"]
+"""What a marked packet is: one of the probe's, one that only wakes the switch, or what a unit says of itself: that it
+watches, that it has finished, and whose turn it is in a trial."""
+_PURPOSES: dict[Purpose, str] = {
+    "probe": "70",
+    "wake": "61",
+    "watching": "77",
+    "done": "64",
+    "ready": "79",
+    "changed": "63",
+    "tried": "74",
+    "restored": "72",
+}
 _SUMMARY = re.compile(r"(?P<sent>\d+) packets transmitted, (?P<received>\d+)(?: packets)? received")
 _ANSWER = re.compile(r"bytes from .*icmp_seq=(?P<sequence>\d+)")
 
@@ -30,6 +41,13 @@ class Settings(path.Model):
     """Seconds between two packets."""
     size: int = 56
     """Bytes of payload of an ICMP packet."""
+    patience: float = ANSWER_WAIT
+    """Seconds that an answer is waited for."""
+
+    @property
+    def longest(self) -> float:
+        """Seconds that sending and waiting take at the most."""
+        return self.count * self.interval + self.patience + 0.2
 
 
 def mark(plan: path.Plan, purpose: Purpose, nonce: str) -> str:
@@ -47,7 +65,14 @@ def read_mark(plan: path.Plan, payload: bytes) -> tuple[Purpose, str] | None:
     return next(((purpose, nonce) for purpose, byte in _PURPOSES.items() if byte == code), None)
 
 
-def send(plan: path.Plan, device: str, settings: Settings, nonce: str, enough: Callable[[], bool]) -> record.Probe:
+def send(
+    plan: path.Plan,
+    device: str,
+    settings: Settings,
+    nonce: str,
+    enough: Callable[[], bool],
+    purpose: Literal["probe", "wake"] = "probe",
+) -> record.Probe:
     """Send the plan's packets from `device` and wait for their answers.
 
     Args:
@@ -56,32 +81,33 @@ def send(plan: path.Plan, device: str, settings: Settings, nonce: str, enough: C
         settings: Count, interval and size.
         nonce: Four bytes in hex that name this attempt.
         enough: Tells whether every packet has been answered, as the captures see it.
+        purpose: What the packets are marked as; those that are not the probe's are not counted where they pass.
     """
     started = time.monotonic()
     if plan.protocol == "icmp":
-        result = _ping(plan, device, settings, nonce)
+        result = _ping(plan, device, settings, mark(plan, purpose, nonce), nonce)
     elif plan.protocol == "tcp":
         result = _connect(plan, device, settings)
     else:
-        result = _datagrams(plan, device, settings, nonce, enough)
+        result = _datagrams(plan, device, settings, mark(plan, purpose, nonce), enough)
     return result.model_copy(update={"duration": round(time.monotonic() - started, 3)})
 
 
-def _ping(plan: path.Plan, device: str, settings: Settings, nonce: str) -> record.Probe:
+def _ping(plan: path.Plan, device: str, settings: Settings, marked: str, nonce: str) -> record.Probe:
     command = [
         "ping",
         f"-{plan.ip_version}",
         "-n",
         *("-c", str(settings.count)),
         *("-i", f"{settings.interval:g}"),
-        *("-W", f"{ANSWER_WAIT:g}"),
+        *("-W", f"{settings.patience:g}"),
         *("-s", str(settings.size)),
-        *("-p", mark(plan, "probe", nonce)),
+        *("-p", marked),
         *("-I", plan.source.address),
         *("-I", device),
         plan.destination.address,
     ]
-    limit = settings.count * settings.interval + ANSWER_WAIT + 3
+    limit = settings.longest + 3
     out, err = process.Running(command).finish(limit)
     summary = _SUMMARY.search(out)
     transmitted = int(summary["sent"]) if summary else 0
@@ -136,14 +162,15 @@ def _connect(plan: path.Plan, device: str, settings: Settings) -> record.Probe:
     packet suffers must not be made good by a second one.
     """
     begun = time.monotonic()
+    patience = min(SYN_WAIT, settings.patience)
     sockets: list[_Socket] = []
     waiting: list[_Socket] = []
     while len(sockets) < settings.count or waiting:
         due = begun + len(sockets) * settings.interval if len(sockets) < settings.count else float("inf")
-        given_up = waiting[0].started + SYN_WAIT if waiting else float("inf")
+        given_up = waiting[0].started + patience if waiting else float("inf")
         _settle(waiting, min(due, given_up) - time.monotonic())
         now = time.monotonic()
-        for one in [one for one in waiting if one.started + SYN_WAIT <= now]:
+        for one in [one for one in waiting if one.started + patience <= now]:
             one.socket.close()
             waiting.remove(one)
         if now >= due:
@@ -162,10 +189,10 @@ def _settle(waiting: list[_Socket], seconds: float) -> None:
 
 
 def _datagrams(
-    plan: path.Plan, device: str, settings: Settings, nonce: str, enough: Callable[[], bool]
+    plan: path.Plan, device: str, settings: Settings, marked: str, enough: Callable[[], bool]
 ) -> record.Probe:
     """Send marked datagrams; few services answer those, so silence says little (RFC 768 has no answer)."""
-    payload = bytes.fromhex(mark(plan, "probe", nonce))
+    payload = bytes.fromhex(marked)
 
     def make() -> _Socket:
         one = _Socket(plan, device, socket.SOCK_DGRAM)
@@ -177,7 +204,7 @@ def _datagrams(
         return one
 
     sockets = _paced(settings, make)
-    deadline = time.monotonic() + ANSWER_WAIT
+    deadline = time.monotonic() + settings.patience
     while not enough() and (left := deadline - time.monotonic()) > 0:
         waiting = [one for one in sockets if not one.error and not one.outcome]
         ready, _, _ = select.select([one.socket for one in waiting], [], [], min(left, 0.1))

@@ -14,6 +14,8 @@ _SHORTENED = "\n[shortened: the whole was larger than Juju lets a result be]"
 
 Subject = Literal["plan", "seen", "neighbour"]
 """Of a trace: the packet as the plan describes it, as it was really seen, or the question for the neighbour."""
+State = Literal["untracked", "new", "established"]
+"""What the host's own conntrack has said of a traced packet before it comes to the switch."""
 Outcome = Literal["forwarded", "flooded", "misdirected", "dropped", "failed", "unknown"]
 """Where a trace ends: at the expected port alone; there and elsewhere; elsewhere alone; nowhere; translation given
 up; not known, as nothing could be traced or the expected port does not exist."""
@@ -80,6 +82,7 @@ class Trace(path.Model):
 
     direction: path.Direction
     subject: Subject = "plan"
+    state: State = "untracked"
     flow: str
     command: str
     expected: str
@@ -190,9 +193,61 @@ class Evidence(path.Model):
         return next(found, None)
 
     def trace(self, direction: path.Direction, subject: Subject = "plan") -> Trace | None:
-        """Return a trace by its direction and subject."""
-        found = (one for one in self.traces if (one.direction, one.subject) == (direction, subject))
+        """Return a trace by its direction and subject, of a packet that conntrack has not seen yet."""
+        wanted = (direction, subject, "untracked")
+        found = (one for one in self.traces if (one.direction, one.subject, one.state) == wanted)
         return next(found, None)
+
+
+class Attempt(path.Model):
+    """What became of one round of packets in a trial."""
+
+    sent: int = 0
+    """By this unit; 0 on a unit that is not the source's."""
+    answered: int = 0
+    forward: dict[path.Point, int] = pydantic.Field(default_factory=dict[path.Point, int])
+    """Packets seen at each point of this host that was watched."""
+    reply: dict[path.Point, int] = pydantic.Field(default_factory=dict[path.Point, int])
+
+
+class Trial(path.Model):
+    """One thing was changed for a moment, and the probe repeated: before, during, after."""
+
+    version: Literal[1] = EVIDENCE_VERSION
+    trial: Literal["flows", "port-security"]
+    run: path.RunId
+    unit: str
+    role: path.Role
+    """The end of the path at which it was changed."""
+    started: str
+    """UTC by this unit's clock."""
+    change: str
+    """What was changed, in words."""
+    commands: tuple[str, ...] = ()
+    """The same as commands, as one would type them."""
+    learned: bool = False
+    """Whether the destination may have learned the source's MAC address by the change: nobody can take that back."""
+    before: Attempt = Attempt()
+    during: Attempt | None = None
+    """None where nothing was changed."""
+    after: Attempt | None = None
+    lived: float = 0.0
+    """Seconds for which the change was there; 0 where another unit made it."""
+    exposure: float = 0.0
+    """Seconds of those in which this unit sent nothing and waited for nothing."""
+    outcome: str = ""
+    """How the change was undone, in a sentence."""
+    left: str = ""
+    """What could not be undone, in a sentence; empty where nothing is left."""
+    problem: str = ""
+    """Why the trial was not made, or tells nothing, in a sentence."""
+
+
+class Handed(path.Model):
+    """What units found out, as it was handed over."""
+
+    evidence: tuple[Evidence, ...] = ()
+    trials: tuple[Trial, ...] = ()
 
 
 def to_json(evidence: Evidence, *, texts: bool = True) -> str:
@@ -253,7 +308,15 @@ def _bare(evidence: Evidence) -> Evidence:
 
 
 def from_data(data: Any) -> Evidence:
-    """Read one unit's evidence from decoded JSON.
+    """Read one unit's evidence of its probe from decoded JSON; raises as `any_from_data` does."""
+    found = any_from_data(data)
+    if isinstance(found, Trial):
+        raise errors.PathfinderError(f"this is the evidence of a trial on {found.unit}, and that of a probe is wanted")
+    return found
+
+
+def any_from_data(data: Any) -> Evidence | Trial:
+    """Read one unit's evidence of a probe or a trial from decoded JSON.
 
     Raises:
         PathfinderError: It is not evidence, is damaged, or was written by a newer version.
@@ -270,7 +333,8 @@ def from_data(data: Any) -> Evidence:
             "refresh the charm on all units to one revision and probe again"
         )
     try:
-        return Evidence.model_validate_json(json.dumps(fields))
+        model = Trial if "trial" in fields else Evidence
+        return model.model_validate_json(json.dumps(fields))
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -279,18 +343,21 @@ def from_data(data: Any) -> Evidence:
         ) from error
 
 
-def read(text: str) -> list[Evidence]:
+def read(text: str) -> Handed:
     """Read evidence handed over by people or programs: one unit's, several in a row or a list, or Juju's own output.
 
     Raises:
         PathfinderError: It holds none, or some of it cannot be read.
     """
-    found = [from_data(data) for document in _documents(text) for data in _unwrap(document)]
+    found = [any_from_data(data) for document in _documents(text) for data in _unwrap(document)]
     if not found:
         raise errors.PathfinderError(
             "the parameter evidence holds no evidence; hand over the `evidence` result of probe-path as printed"
         )
-    return found
+    return Handed(
+        evidence=tuple(one for one in found if isinstance(one, Evidence)),
+        trials=tuple(one for one in found if isinstance(one, Trial)),
+    )
 
 
 def _documents(text: str) -> list[Any]:

@@ -1,19 +1,13 @@
 """Theory: what the local switch says that it would do with the probe's packets, and which flows they would meet."""
 
 import concurrent.futures
-import ipaddress
 import re
 from collections.abc import Sequence
 from typing import Literal
 
 from .. import path, process
 from ..vswitch import action, database, flow, tables, trace
-from . import record
-
-SOURCE_PORT = 40000
-"""Of the traced TCP and UDP packets: an ephemeral port, as the probe's own."""
-_ESTABLISHED_REPLY = ("trk,est,rpl", "trk,est,rpl")
-"""The conntrack state of an answer, for each time that it is recirculated."""
+from . import record, synthetic
 
 
 class Place(path.Model):
@@ -28,6 +22,8 @@ class Place(path.Model):
     expected_remote: str = ""
     """The tunnel end that should get it."""
     expected_key: int | None = None
+    internal: bool = False
+    """Whether the host itself sends by the port: its conntrack has then seen the packet before the switch does."""
 
     @property
     def expectation(self) -> str:
@@ -67,15 +63,25 @@ def _within(
     entry, leave = _usable(entry), _usable(leave)
     if entry is None or entry.ofport is None or leave is None or leave.name not in datapath:
         return None
-    return Place(bridge=entry.bridge, ofport=entry.ofport, expected_port=datapath[leave.name])
+    return Place(
+        bridge=entry.bridge,
+        ofport=entry.ofport,
+        expected_port=datapath[leave.name],
+        internal=entry.type == "internal",
+    )
 
 
 def _out(plan: path.Plan, entry: database.Interface | None, remote: str) -> Place | None:
     entry = _usable(entry)
     if entry is None or entry.ofport is None or not remote:
         return None
-    key = plan.network.segmentation_id
-    return Place(bridge=entry.bridge, ofport=entry.ofport, expected_remote=remote, expected_key=key)
+    return Place(
+        bridge=entry.bridge,
+        ofport=entry.ofport,
+        expected_remote=remote,
+        expected_key=plan.network.segmentation_id,
+        internal=entry.type == "internal",
+    )
 
 
 def _in(
@@ -95,85 +101,33 @@ def _in(
     )
 
 
-def describe(plan: path.Plan, direction: path.Direction, place: Place, *, source_mac: str = "") -> str:
+def describe(
+    plan: path.Plan,
+    direction: path.Direction,
+    place: Place,
+    *,
+    source_mac: str = "",
+    state: record.State = "untracked",
+) -> str:
     """Write the probe's packet as a flow for `ofproto/trace`; `source_mac` overrides the plan's."""
-    first, second = plan.source, plan.destination
-    if direction == "reply":
-        first, second = second, first
-    family = "ipv6" if plan.ip_version == 6 else "nw"
-    fields = [
-        f"in_port={place.ofport}",
-        *([f"tun_id={place.tunnel_key:#x}"] if place.tunnel_key is not None else []),
-        _protocol(plan),
-        f"dl_src={source_mac or first.port.mac}",
-        f"dl_dst={second.port.mac}",
-        f"{family}_src={first.address}",
-        f"{family}_dst={second.address}",
-        "nw_ttl=64",
-        *_transport(plan, direction),
-    ]
-    return ",".join(fields)
+    packet = synthetic.headers(plan, direction)
+    if source_mac:
+        packet = packet.model_copy(update={"source_mac": source_mac})
+    return f"{_entry(place, synthetic.tracked(direction, state))},{synthetic.write(packet)}"
 
 
-def match(plan: path.Plan, direction: path.Direction) -> str:
-    """Write what all packets of the probe have in common in one direction, as a match."""
-    first, second = plan.source.address, plan.destination.address
-    if direction == "reply":
-        first, second = second, first
-    family = "ipv6" if plan.ip_version == 6 else "nw"
-    return f"{_protocol(plan)},{family}_src={first},{family}_dst={second}"
+def _entry(place: Place, ct_state: str = "") -> str:
+    return synthetic.entry(place.ofport, place.tunnel_key, ct_state)
 
 
-def _protocol(plan: path.Plan) -> str:
-    if plan.protocol == "icmp":
-        return "icmp6" if plan.ip_version == 6 else "icmp"
-    return plan.protocol + ("6" if plan.ip_version == 6 else "")
+def states(place: Place, direction: path.Direction) -> tuple[record.State, ...]:
+    """Return the conntrack states that a packet may have when it comes in at a place, none at all first.
 
-
-def _transport(plan: path.Plan, direction: path.Direction) -> list[str]:
-    if plan.protocol == "icmp" and plan.ip_version == 6:
-        return [f"icmpv6_type={128 if direction == 'forward' else 129}", "icmpv6_code=0"]
-    if plan.protocol == "icmp":
-        return [f"icmp_type={8 if direction == 'forward' else 0}", "icmp_code=0"]
-    near, far = (SOURCE_PORT, plan.port) if direction == "forward" else (plan.port, SOURCE_PORT)
-    return [f"{plan.protocol}_src={near}", f"{plan.protocol}_dst={far}"]
-
-
-def describe_solicitation(plan: path.Plan, place: Place) -> str:
-    """Write the question for the destination's MAC address: ARP, or a neighbour solicitation (RFC 4861)."""
-    source, target = plan.source, plan.destination
-    tunnel = [f"tun_id={place.tunnel_key:#x}"] if place.tunnel_key is not None else []
-    start = [f"in_port={place.ofport}", *tunnel]
-    if plan.ip_version == 4:
-        return ",".join(
-            [
-                *start,
-                "arp",
-                f"dl_src={source.port.mac}",
-                "dl_dst=ff:ff:ff:ff:ff:ff",
-                "arp_op=1",
-                f"arp_spa={source.address}",
-                f"arp_tpa={target.address}",
-                f"arp_sha={source.port.mac}",
-            ]
-        )
-    tail = ipaddress.ip_address(target.address).packed[-3:]
-    group = ipaddress.IPv6Address(ipaddress.ip_address("ff02::1:ff00:0").packed[:13] + tail)
-    return ",".join(
-        [
-            *start,
-            "icmp6",
-            f"dl_src={source.port.mac}",
-            f"dl_dst=33:33:ff:{tail.hex(':')}",
-            f"ipv6_src={source.address}",
-            f"ipv6_dst={group}",
-            "nw_ttl=255",
-            "icmpv6_type=135",
-            "icmpv6_code=0",
-            f"nd_target={target.address}",
-            f"nd_sll={source.port.mac}",
-        ]
-    )
+    What comes from a guest or out of a tunnel has none: the kernel forgets it on the way (`nf_reset_ct`).
+    """
+    if not place.internal:
+        return ("untracked",)
+    return ("untracked", "new", "established") if direction == "forward" else ("untracked", "established")
 
 
 def examine(
@@ -183,24 +137,25 @@ def examine(
     *,
     subject: record.Subject = "plan",
     source_mac: str = "",
+    state: record.State = "untracked",
 ) -> record.Trace:
-    """Trace one packet and say whether it would get where it should."""
-    is_question = subject == "neighbour"
-    text = (
-        describe_solicitation(plan, place) if is_question else describe(plan, direction, place, source_mac=source_mac)
-    )
-    states = _ESTABLISHED_REPLY if direction == "reply" and not is_question else ()
-    options = "".join(f"--ct-next {state} " for state in states)
+    """Trace one packet and say whether it would get where it should; the neighbour's question is never tracked."""
+    if subject == "neighbour":
+        state, ct_next, text = "untracked", (), f"{_entry(place)},{synthetic.solicitation(plan)}"
+    else:
+        ct_next = synthetic.resumed(direction, state)
+        text = describe(plan, direction, place, source_mac=source_mac, state=state)
     blank = record.Trace(
         direction=direction,
         subject=subject,
+        state=state,
         flow=text,
-        command=f"ovs-appctl ofproto/trace {options}{place.bridge} '{text}'",
+        command=trace.command(place.bridge, text, ct_next),
         expected=place.expectation,
         outcome="unknown",
     )
     try:
-        found = trace.run(place.bridge, text, states)
+        found = trace.run(place.bridge, text, ct_next)
     except process.ProcessError as error:
         return blank.model_copy(update={"reason": str(error)})
     outcome, reason = judge(found, place)
@@ -252,9 +207,15 @@ def _is_expected(output: action.Output, place: Place) -> bool:
     return not output.remote and output.port == place.expected_port
 
 
+def bridge_of(step: trace.Step) -> str:
+    """Return the bridge whose table a step is in: after a recirculation its heading may name another."""
+    return tables.bridge_of(step.table) if step.recirculated else step.bridge
+
+
 def _step(step: trace.Step) -> record.Step:
-    bridge = tables.bridge_of(step.table) if step.recirculated else step.bridge
-    return record.Step(bridge=bridge, table=step.table, priority=step.priority, match=step.match, cookie=step.cookie)
+    return record.Step(
+        bridge=bridge_of(step), table=step.table, priority=step.priority, match=step.match, cookie=step.cookie
+    )
 
 
 def count(traces: Sequence[record.Trace], when: Literal["before", "after"]) -> list[record.Trace]:

@@ -149,7 +149,7 @@ class Watch:
     def _hear(self, seen: packet.Packet) -> None:
         """Take note of the other unit's own pings: it marks them with the run and its attempt."""
         marked = probe.read_mark(self._plan, seen.payload) if seen.kind == "echo-request" else None
-        if marked is None or marked[0] == "probe" or marked[1] == self._own:
+        if marked is None or marked[0] in ("probe", "wake") or marked[1] == self._own:
             return
         purpose, nonce = marked
         if nonce not in self._heard:
@@ -209,7 +209,8 @@ def _flow_identity(
         opening = seen.tcp_flags & (_SYN | _ACK) == _SYN
         answer = bool(seen.tcp_flags & _RST) or seen.tcp_flags & (_SYN | _ACK) == _SYN | _ACK
         return (direction, near) if (opening if direction == "forward" else answer) else None
-    if direction == "forward" and probe.read_mark(plan, seen.payload) is None:
+    marked = probe.read_mark(plan, seen.payload)
+    if direction == "forward" and (marked is None or marked[0] != "probe"):
         return None
     return direction, near
 

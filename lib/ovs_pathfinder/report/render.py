@@ -12,6 +12,8 @@ from ..diagnosis import verdict
 
 Format = Literal["text", "markdown", "json"]
 WIDTH = 80
+MAX_BYTES = 120_000
+"""Of one result: it goes through argv, where Linux allows 131,071 bytes."""
 _NAMES: dict[path.Hop, str] = {
     "source-port": "source port",
     "source-br-int": "source br-int",
@@ -36,14 +38,27 @@ def render(plan: path.Plan, diagnosis: verdict.Diagnosis, form: Format) -> str:
     """
     if form == "json":
         return diagnosis.model_dump_json(indent=2)
-    template = _environment().get_template("report.txt" if form == "text" else "report.md")
-    text = template.render(plan=plan, diagnosis=diagnosis, lost=_lost(diagnosis))
-    # Juju prints a result as a readable block of YAML only where no line ends in a blank.
+    template = environment().get_template("report.txt" if form == "text" else "report.md")
+    text = template.render(plan=plan, diagnosis=diagnosis, lost=_lost(diagnosis), trials=_untold(diagnosis))
+    return trimmed(text)
+
+
+def trimmed(text: str) -> str:
+    """Return text without blanks at the ends of lines: else Juju does not print a result as a block of YAML."""
     return "\n".join(line.rstrip() for line in text.rstrip().splitlines()) + "\n"
 
 
+def cut(text: str) -> str:
+    """Return text that fits into a result of Juju's."""
+    encoded = text.encode()
+    if len(encoded) <= MAX_BYTES:
+        return text
+    return encoded[:MAX_BYTES].decode(errors="ignore") + "\n[shortened]\n"
+
+
 @functools.cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Return the templates of this folder, with the filters that they use."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ovs_pathfinder.report"),
         undefined=jinja2.StrictUndefined,
@@ -54,6 +69,8 @@ def _environment() -> jinja2.Environment:
     filters: dict[str, Callable[..., str]] = {
         "hop_name": _hop_name,
         "wrapped": _wrapped,
+        "pasted": _pasted,
+        "spaced": _spaced,
         "count": _count,
         "cell": _cell,
         "quoted": _quoted,
@@ -65,6 +82,12 @@ def _environment() -> jinja2.Environment:
 
 def _lost(diagnosis: verdict.Diagnosis) -> bool:
     return diagnosis.verdict in ("broken", "degraded")
+
+
+def _untold(diagnosis: verdict.Diagnosis) -> list[verdict.Trial]:
+    """Return the trials that no finding quotes."""
+    told = {line for one in diagnosis.findings for line in (*one.evidence, *one.against)}
+    return [one for one in diagnosis.trials if one.summary not in told]
 
 
 def _hop_name(hop: path.Hop) -> str:
@@ -85,6 +108,18 @@ def _wrapped(text: str, indent: int = 0, first: str = "") -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def _pasted(command: str, indent: int = 0) -> str:
+    """Wrap a command to the terminal so that a shell takes all of its lines as one."""
+    margin = " " * indent
+    lines = textwrap.wrap(command, WIDTH - indent - 4, break_long_words=False, break_on_hyphens=False)
+    return f" \\\n{margin}  ".join([margin + lines[0], *lines[1:]]) if lines else ""
+
+
+def _spaced(text: str) -> str:
+    """Part a flow's fields, so that lines can be wrapped between them; ovs-ofctl takes it all the same."""
+    return text.replace(",", ", ").replace("(, ", "(,")
 
 
 def _quoted(text: str) -> str:

@@ -10,7 +10,9 @@ _COLUMNS = {
     "Open_vSwitch": "ovs_version,external_ids",
     "Bridge": "name,ports,datapath_type",
     "Port": "_uuid,name,interfaces,tag",
-    "Interface": "_uuid,name,type,ofport,options,external_ids,error",
+    "Interface": (
+        "_uuid,name,type,ofport,options,external_ids,error,link_state,mac_in_use,mtu,statistics,status,bfd,bfd_status"
+    ),
 }
 
 
@@ -28,6 +30,18 @@ class Interface(path.Model):
     options: Mapping[str, str] = {}
     external_ids: Mapping[str, str] = {}
     error: str = ""
+    link_state: str = ""
+    """`up` or `down`; empty where the switch does not say."""
+    mac: str = ""
+    """The device's own MAC address (`mac_in_use`), which Nova and libvirt make another than the guest's."""
+    mtu: int | None = None
+    statistics: Mapping[str, int] = {}
+    """`rx_packets`, `tx_bytes` and so on; ovs-vswitchd writes them every five seconds."""
+    status: Mapping[str, str] = {}
+    """Of a tunnel: `tunnel_egress_iface` and its carrier."""
+    bfd: Mapping[str, str] = {}
+    """How bidirectional forwarding detection is configured; empty where it is not."""
+    bfd_status: Mapping[str, str] = {}
 
 
 class Switch(path.Model):
@@ -75,11 +89,28 @@ def read() -> Switch:
     Raises:
         PathfinderError: Open vSwitch is not installed, or ovsdb-server does not answer.
     """
+    return parse(_ask(_COLUMNS))
+
+
+def tables(columns: Mapping[str, str]) -> dict[str, list[Mapping[str, Any]]]:
+    """Return rows of tables, in one transaction: sets as tuples, maps as dictionaries, UUIDs as text.
+
+    Args:
+        columns: The names of the wanted columns, parted by commas, for each table.
+
+    Raises:
+        PathfinderError: Open vSwitch is not installed, ovsdb-server does not answer, or it has no such column.
+    """
+    documents = (json.loads(line) for line in _ask(columns).splitlines() if line.strip())
+    return {table: _rows(document) for table, document in zip(columns, documents, strict=True)}
+
+
+def _ask(columns: Mapping[str, str]) -> str:
     command = ["ovs-vsctl", "--timeout=5", "--format=json", "--no-wait"]
-    for table, columns in _COLUMNS.items():
-        command += ["--", f"--columns={columns}", "list", table]
+    for table, names in columns.items():
+        command += ["--", f"--columns={names}", "list", table]
     try:
-        return parse(process.run(command, timeout=8))
+        return process.run(command, timeout=8)
     except process.ProcessError as error:
         raise errors.PathfinderError(
             "ovsdb-server does not answer on this host, so nothing can be said about its switch "
@@ -92,11 +123,11 @@ def parse(text: str) -> Switch:
     documents = [json.loads(line) for line in text.splitlines() if line.strip()]
     switch, bridges, ports, interfaces = (_rows(document) for document in documents)
     about: Mapping[str, Any] = switch[0] if switch else {}
-    port_of = {uuid: port for port in ports for uuid in _set(port["interfaces"])}
-    bridge_of = {uuid: bridge["name"] for bridge in bridges for uuid in _set(bridge["ports"])}
+    port_of = {uuid: port for port in ports for uuid in members(port["interfaces"])}
+    bridge_of = {uuid: bridge["name"] for bridge in bridges for uuid in members(bridge["ports"])}
     datapath = {bridge["name"]: bridge["datapath_type"] for bridge in bridges}
     return Switch(
-        version=_one(about.get("ovs_version"), ""),
+        version=only(about.get("ovs_version"), ""),
         hostname=about.get("external_ids", {}).get("hostname", ""),
         datapath_type=datapath.get("br-int", "") or "system",
         bridges=tuple(sorted(datapath)),
@@ -112,11 +143,18 @@ def _interface(row: Mapping[str, Any], port: Mapping[str, Any], bridge_of: Mappi
         name=row["name"],
         bridge=bridge_of.get(port.get("_uuid", ""), ""),
         type=row["type"],
-        ofport=_one(row["ofport"], None),
-        tag=_one(port.get("tag", ()), None),
+        ofport=only(row["ofport"], None),
+        tag=only(port.get("tag", ()), None),
         options=row["options"],
         external_ids=row["external_ids"],
-        error=_one(row["error"], ""),
+        error=only(row["error"], ""),
+        link_state=only(row.get("link_state", ()), ""),
+        mac=only(row.get("mac_in_use", ()), ""),
+        mtu=only(row.get("mtu", ()), None),
+        statistics=row.get("statistics", {}),
+        status=row.get("status", {}),
+        bfd=row.get("bfd", {}),
+        bfd_status=row.get("bfd_status", {}),
     )
 
 
@@ -137,11 +175,12 @@ def _value(cell: Any) -> Any:
     return content  # a uuid
 
 
-def _set(value: Any) -> tuple[Any, ...]:
+def members(value: Any) -> tuple[Any, ...]:
+    """Return the values of a column that OVSDB gives as a set, or as the one value where it is one."""
     return cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,)
 
 
-def _one(value: Any, default: Any) -> Any:
+def only(value: Any, default: Any) -> Any:
     """Return the one value of an optional column, which OVSDB gives as a set of none or one."""
-    values = _set(value)
+    values = members(value)
     return values[0] if values and value is not None else default

@@ -12,6 +12,7 @@ _FLOW = re.compile(
     r"(?:, dp-extra-info:.*)?$"
 )
 
+_TUPLE = re.compile(r"\bct_tuple6\([^)]*\)")
 _DUMP = re.compile(r"dump duration\s*:\s*(\d+)ms")
 _ANSWER = 0.05
 """Seconds that an answer of vswitchd may be late."""
@@ -20,6 +21,8 @@ _ANSWER = 0.05
 class Megaflow(path.Model):
     """One flow of the datapath's cache, with the actions it was given."""
 
+    ufid: str = ""
+    """Its name; empty where the datapath gives none."""
     key: str
     packets: int
     used: str
@@ -38,6 +41,15 @@ class Megaflow(path.Model):
             return "+inv" in state or "inv" in state.split("|")
         bits = int(state or "0", 0) & int(mask, 0) if mask else int(state or "0", 0)
         return bool(bits & 0x10)
+
+    @property
+    def readable(self) -> str:
+        """The key in words that `ofproto/trace` reads too.
+
+        The ports of the original IPv6 tuple are printed under names that the parser of Open vSwitch does not know
+        (`format_odp_key_attr` and `scan_ct_tuple6`), and it then takes the whole key for the name of a bridge.
+        """
+        return _TUPLE.sub(lambda found: re.sub(r"\b(src|dst)_port=", r"tp_\1=", found[0]), self.key)
 
     @property
     def age(self) -> float | None:
@@ -82,6 +94,7 @@ def parse(text: str) -> Megaflows:
             continue
         flows.append(
             Megaflow(
+                ufid=found["ufid"] or "",
                 key=found["key"],
                 packets=int(found["packets"]),
                 used=found["used"],
@@ -99,6 +112,21 @@ def dump(match: str) -> Megaflows:
         ProcessError: vswitchd does not answer.
     """
     return parse(process.run(["ovs-appctl", "dpctl/dump-flows", "-m", f"filter={match}"], timeout=10))
+
+
+def get(ufid: str) -> Megaflow | None:
+    """Return the megaflow of that name; None where it is gone, or not understood.
+
+    Raises:
+        ProcessError: vswitchd does not answer.
+    """
+    try:
+        found = parse(process.run(["ovs-appctl", "dpctl/get-flow", "-m", f"ufid:{ufid}"], timeout=10))
+    except process.ProcessError as error:
+        if "No such file" in error.stderr or "ENOENT" in error.stderr:
+            return None
+        raise
+    return found.flows[0] if found.flows else None
 
 
 def synchronise(since: float) -> None:

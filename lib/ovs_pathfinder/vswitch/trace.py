@@ -15,7 +15,13 @@ _RULER = "=" * 20
 _STEP = re.compile(r"^\s*(?P<table>\d{1,3})\. (?P<rest>\S.*)$")
 _BRIDGE = re.compile(r'^\s*bridge\("(?P<name>[^"]+)"\)')
 _FLOW = re.compile(r"^(?:(?P<match>.*), )?priority (?P<priority>\d+)(?:, cookie (?P<cookie>0x[0-9a-f]+))?$")
-_KNOWN = ("Final flow:", "Megaflow:", "Flow:", "recirc(", "thaw", "Resuming", "This flow is handled")
+_KNOWN = ("Final flow:", "Megaflow:", "Flow:", "recirc(", "Resuming", "This flow is handled")
+_MISSES = ("reg0=0x1", "reg0=0x2")
+"""What a trace prints for no match in a bridge that is not the one it began in: the switch's own flows for a packet
+that it drops or hands to the controller (`add_internal_miss_flow` in `ofproto-dpif.c`)."""
+_TRANSLATED = ("Replacing src/dst IP/ports", "Initial flow:", "Modified flow:")
+"""Between the rulers above a section whose packet was translated (NAT), from Open vSwitch 2.17 on."""
+_LIMITED = ("Trace reached the recirculation limit", "Queued but not processed:")
 
 
 class Step(path.Model):
@@ -59,11 +65,27 @@ def run(bridge: str, flow: str, ct_next: Sequence[str] = (), timeout: float = 5.
 
     A flow has no side effects (a *packet* would commit conntrack entries and learn addresses).
 
+    Args:
+        bridge: The bridge; or a datapath such as `ovs-netdev`, and `flow` is a datapath flow's key.
+        flow: What to trace, in the words of ovs-fields(7).
+        ct_next: Conntrack states as `trk,est`; those that are not needed are passed over.
+        timeout: Seconds.
+
     Raises:
         ProcessError: vswitchd does not answer, or does not accept the flow.
     """
+    return parse(process.run(_argv(bridge, flow, ct_next), timeout=timeout))
+
+
+def command(bridge: str, flow: str, ct_next: Sequence[str] = ()) -> str:
+    """Return what `run` asks as a command to paste."""
+    *words, last = _argv(bridge, flow, ct_next)
+    return f"{' '.join(words)} '{last}'"
+
+
+def _argv(bridge: str, flow: str, ct_next: Sequence[str]) -> list[str]:
     options = [word for state in ct_next for word in ("--ct-next", state)]
-    return parse(process.run(["ovs-appctl", "ofproto/trace", *options, bridge, flow], timeout=timeout))
+    return ["ovs-appctl", "ofproto/trace", *options, bridge, flow]
 
 
 def parse(text: str) -> Trace:
@@ -98,6 +120,7 @@ class _Reader:
         self._heading = ""
         self._open: list[tuple[int, int]] = []
         self._ended = False
+        self._thawed = False
 
     def line(self, line: str) -> None:
         text = line.strip()
@@ -113,7 +136,11 @@ class _Reader:
         elif text.startswith("Translation failed"):
             found = re.search(r"\((.*)\)", text)
             self.failure = found[1] if found else text
-        elif text.startswith(_KNOWN) or (self._ended and line[0].isspace()):
+        elif text == "thaw":  # the flow had been through a recirculation before it was traced
+            self._thawed = True
+        elif text.startswith(_LIMITED):
+            self.warnings.append(text)
+        elif text.startswith((*_KNOWN, *_TRANSLATED)) or (self._ended and line[0].isspace()):
             return  # what follows the actions gives reasons for the slow path
         elif (found := _STEP.match(line)) is not None:
             self._step(found, _level(line))
@@ -127,7 +154,10 @@ class _Reader:
             self._open.pop()
         above = self.steps[self._open[-1][1]] if self._open else None
         # The first heading after a recirculation names the entry bridge; one after a flow is right again.
-        resumed = bool(self.actions) if above is None else above.recirculated and not self._heading
+        if above is None:
+            resumed, self._thawed = bool(self.actions) or self._thawed, False
+        else:
+            resumed = above.recirculated and not self._heading
         bridge = self._heading or (above.bridge if above is not None else "")
         self._heading = ""
         self._open.append((level, len(self.steps)))
@@ -151,6 +181,8 @@ def _level(line: str) -> int:
 def _step(bridge: str, found: re.Match[str], *, recirculated: bool) -> Step:
     table = int(found["table"])
     flow = _FLOW.match(found["rest"])
+    if flow is not None and flow["match"] in _MISSES and flow["priority"] == "0":
+        return Step(bridge=bridge, table=table, recirculated=recirculated, actions=("No match.",))
     if flow is None:
         return Step(bridge=bridge, table=table, recirculated=recirculated, actions=(found["rest"],))
     return Step(

@@ -2,10 +2,11 @@
 
 import contextlib
 import dataclasses
+import datetime
 import json
 import pathlib
 import threading
-from typing import Any
+from typing import Any, Literal
 
 Object = dict[str, Any]
 """One object of a real API, as its JSON says."""
@@ -24,10 +25,14 @@ class Account:
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """An answer to spoil."""
+    """An answer to spoil; the package says what the fields mean."""
 
     service: str
     path: str = ""
+    method: str = ""
+    skip: int = 0
+    times: int | None = None
+    effect: Literal["", "before", "after", "begun"] = ""
     status: int = 503
     body: str | None = None
     delay: float = 0
@@ -83,6 +88,8 @@ class Description:
             content = self._read()
             (changed,) = (entry for entry in content[kind] if entry["id"] == identifier)
             changed |= changes | {"revision_number": changed.get("revision_number", 0) + 1}
+            if "updated_at" in changed:
+                changed["updated_at"] = f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
             draft = self._file.with_name(f"{self._file.name}.new")
             draft.write_text(json.dumps(content))
             draft.replace(self._file)

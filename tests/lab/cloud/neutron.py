@@ -1,4 +1,4 @@
-"""Neutron v2.0: networks, subnets, ports, security groups and their rules, agents."""
+"""Neutron v2.0: networks, subnets, ports, security groups and their rules, address groups, agents."""
 
 import urllib.parse
 from typing import Any
@@ -11,6 +11,7 @@ _RESOURCES = {
     "ports": "port",
     "security-groups": "security_group",
     "security-group-rules": "security_group_rule",
+    "address-groups": "address_group",
     "agents": "agent",
 }
 """The part of the address, and the key of one object in an answer."""
@@ -23,7 +24,8 @@ _ATTRIBUTES = {
     "tenant_id binding:host_id binding:vif_type binding:vnic_type fixed_ips security_groups",
     "security-groups": "id name description project_id tenant_id stateful",
     "security-group-rules": "id security_group_id direction ethertype protocol port_range_min port_range_max "
-    "remote_group_id remote_ip_prefix project_id tenant_id",
+    "remote_group_id remote_ip_prefix remote_address_group_id project_id tenant_id",
+    "address-groups": "id name description project_id tenant_id shared",
     "agents": "id agent_type binary host alive admin_state_up topic availability_zone",
 }
 """What each list can be filtered by; Neutron refuses all else (its filter-validation extension)."""
@@ -88,9 +90,12 @@ def _list(request: message.Request, cloud: description.Description, resource: st
     ]
     body: dict[str, Any] = {}
     if request.limit:
-        found = sorted(found, key=lambda entry: entry["id"])
+        falling = request.first("sort_dir") == "desc"
+        found = sorted(found, key=lambda entry: entry["id"], reverse=falling)
         marker = request.first("marker")
-        found = [entry for entry in found if marker is None or entry["id"] > marker][: request.limit]
+        if marker is not None:
+            found = [entry for entry in found if (entry["id"] < marker if falling else entry["id"] > marker)]
+        found = found[: request.limit]
         if len(found) == request.limit:
             query = {**request.query, "marker": [found[-1]["id"]]}
             address = f"{request.url}{request.path}?{urllib.parse.urlencode(query, doseq=True)}"
@@ -120,23 +125,43 @@ def _fits(fixed: description.Object, filters: dict[str, list[str]]) -> bool:
 
 
 def _update(request: message.Request, cloud: description.Description, port: description.Object) -> message.Answer:
-    revision = f"revision_number={port.get('revision_number', 0)}"
-    if request.headers.get("If-Match", revision) != revision:
-        return _error(
-            412,
-            "RevisionNumberConstraintFailed",
-            f"Constrained to {request.headers['If-Match']}, but is {revision}",
-        )
+    current = f"revision_number={port.get('revision_number', 0)}"
+    asked = request.headers.get("If-Match", current)
+    if asked != current:
+        wanted, is_ = (text.partition("=")[2] for text in (asked, current))
+        sentence = f"Constrained to {wanted}, but current revision is {is_}"
+        return _error(412, "RevisionNumberConstraintFailed", sentence)
     changes: description.Object = request.json["port"]
+    refusal = _refusal(cloud, port, changes)
+    return refusal or message.Answer(200, {"port": cloud.update("ports", port["id"], changes)})
+
+
+def _refusal(
+    cloud: description.Description, port: description.Object, changes: description.Object
+) -> message.Answer | None:
+    """Return what ML2 has against a change, in its order: port security first, then whether the groups exist."""
     after = port | changes
+    groups, pairs = changes.get("security_groups"), changes.get("allowed_address_pairs")
     if not after.get("port_security_enabled", True):
-        if after.get("security_groups"):
-            sentence = (
-                "Port has security group associated. Cannot disable port security or IP address until "
-                "security group is removed"
-            )
-            return _error(409, "PortSecurityPortHasSecurityGroup", sentence)
         if after.get("allowed_address_pairs"):
             sentence = "Port Security must be enabled in order to have allowed address pairs on a port."
             return _error(409, "AddressPairAndPortSecurityRequired", sentence)
-    return message.Answer(200, {"port": cloud.update("ports", port["id"], changes)})
+        if groups:
+            sentence = "Port security must be enabled and port must have an IP address in order to use security groups."
+            return _error(400, "PortSecurityAndIPRequiredForSecurityGroups", sentence)
+        if after.get("security_groups"):
+            sentence = (
+                "Port has security group associated. Cannot disable port security or IP address until "
+                "security group is removed."
+            )
+            return _error(409, "PortSecurityPortHasSecurityGroup", sentence)
+    known = {group["id"] for group in cloud.objects("security_groups")}
+    missing = [group for group in groups or () if group not in known]
+    if missing and sorted(groups or ()) != sorted(port.get("security_groups", [])):
+        return _error(404, "SecurityGroupNotFound", f"Security group {', '.join(missing)} does not exist")
+    keys = [(pair["mac_address"], pair["ip_address"]) for pair in pairs or ()]
+    for mac, address in keys:
+        if keys.count((mac, address)) > 1:
+            sentence = f"Request contains duplicate address pair: mac_address {mac} ip_address {address}."
+            return _error(400, "DuplicateAddressPairInRequest", sentence)
+    return None

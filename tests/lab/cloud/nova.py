@@ -4,6 +4,9 @@ import re
 
 from tests.lab.cloud import description, message
 
+_PAGE = 1000
+"""`osapi_max_limit`."""
+
 
 def answer(request: message.Request, cloud: description.Description) -> message.Answer:
     """Answer a request with a valid token, or one for the versions."""
@@ -44,8 +47,14 @@ def _list(request: message.Request, cloud: description.Description) -> message.A
         wanted = request.first(key)
         attribute = "OS-EXT-SRV-ATTR:host" if key == "host" else key
         found = [server for server in found if wanted is None or server.get(attribute) == wanted]
-    if request.limit:
-        found = found[: request.limit]
+    marker = request.first("marker")
+    if marker:
+        places = [number for number, server in enumerate(found) if server["id"] == marker]
+        if not places:
+            sentence = f"marker [{marker}] not found"
+            return message.Answer(400, {"badRequest": {"code": 400, "message": sentence}})
+        found = found[places[0] + 1 :]
+    found = found[: min(request.limit or _PAGE, _PAGE)]
     if not request.path.endswith("/detail"):
         found = [{key: server.get(key) for key in ("id", "name", "links")} for server in found]
     return message.Answer(200, {"servers": found})

@@ -1,7 +1,9 @@
-"""Octavia v2.0: amphorae."""
+"""Octavia v2.0: amphorae and load balancers."""
 
 from tests.lab.cloud import description, message
 
+_CONTROLS = ("fields", "limit", "marker", "sort", "sort_key", "sort_dir", "page_reverse")
+_BALANCERS = ("/v2.0/lbaas/loadbalancers", "/v2/lbaas/loadbalancers")
 _PATHS = ("/v2.0/octavia/amphorae", "/v2/octavia/amphorae")
 
 
@@ -16,16 +18,23 @@ def answer(request: message.Request, cloud: description.Description) -> message.
         return message.Answer(200, {"versions": versions})
     amphorae = cloud.objects("amphorae")
     if request.path in _PATHS:
-        filters = {key: values for key, values in request.query.items() if key not in ("fields", "limit", "marker")}
-        found = [
-            amphora
-            for amphora in amphorae
-            if all(message.matches(amphora.get(key), wanted) for key, wanted in filters.items())
-        ]
-        return message.Answer(200, {"amphorae": found[: request.limit], "amphorae_links": []})
+        return _list(request, "amphorae", amphorae)
+    if request.path in _BALANCERS:
+        return _list(request, "loadbalancers", cloud.objects("loadbalancers"))
     parent, _, identifier = request.path.rpartition("/")
     found = [amphora for amphora in amphorae if amphora["id"] == identifier]
     if parent in _PATHS and found:
         return message.Answer(200, {"amphora": found[0]})
     sentence = f"Amphora {identifier} not found."
     return message.Answer(404, {"faultcode": "Client", "faultstring": sentence, "debuginfo": None})
+
+
+def _list(request: message.Request, key: str, objects: list[description.Object]) -> message.Answer:
+    """Answer with one page; of a filter that is given twice Octavia takes the last value."""
+    filters = {name: values[-1:] for name, values in request.query.items() if name not in _CONTROLS}
+    fields = request.query.get("fields", [])
+    found = [
+        entry for entry in objects if all(message.matches(entry.get(name), wanted) for name, wanted in filters.items())
+    ]
+    page = [{name: entry.get(name) for name in fields} if fields else entry for entry in found[: request.limit]]
+    return message.Answer(200, {key: page, f"{key}_links": []})

@@ -1,5 +1,8 @@
 """The one HTTP server that all the services stand behind."""
 
+import collections
+import dataclasses
+import http
 import http.server
 import pathlib
 import socket
@@ -29,7 +32,12 @@ class Server:
         self.description = description.Description(file)
         self.requests: list[dict[str, str]] = []
         self.tokens: set[str] = set()
-        self.ended = threading.Event()
+        self.hurry = threading.Event()
+        """Once it is set no delay lasts any longer."""
+        self.under_way = 0
+        """How many requests have no answer yet."""
+        self._met: collections.Counter[description.Failure] = collections.Counter()
+        self._lock = threading.Lock()
         self._http = _Listener((address, port), self)
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -44,7 +52,7 @@ class Server:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.ended.set()
+        self.hurry.set()
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
@@ -67,21 +75,54 @@ class Server:
             body=body,
             url=self.url + prefix,
         )
-        for failure in self.description.failures:
-            if failure.service == service and failure.path in request.path:
-                # Waiting for the end instead of sleeping lets the server stop in the midst of a delay.
-                self.ended.wait(failure.delay)
-                return None if failure.drop else _spoilt(failure)
+        with self._lock:
+            self.under_way += 1
+        try:
+            return self._spoil(self._failure(service, request), service, request)
+        finally:
+            with self._lock:
+                self.under_way -= 1
+
+    def _spoil(
+        self, failure: description.Failure | None, service: str, request: message.Request
+    ) -> message.Answer | None:
+        if failure is None:
+            return self._answer(service, request)
+        if failure.effect == "before":
+            self._answer(service, request)
+        self.hurry.wait(failure.delay)
+        if failure.effect == "begun":
+            checked = {key: value for key, value in request.headers.items() if key != "If-Match"}
+            request = dataclasses.replace(request, headers=checked)
+        if failure.effect in ("after", "begun"):
+            self._answer(service, request)
+        return None if failure.drop else _spoilt(failure)
+
+    def _answer(self, service: str, request: message.Request) -> message.Answer:
         if service == "identity":
             known = request.path == "" or request.path.startswith("/v3")
-            return keystone.answer(request, self.description, self.tokens) if known else message.unknown(parts.path)
-        if request.path not in _OPEN and headers.get("X-Auth-Token") not in self.tokens:
+            return keystone.answer(request, self.description, self.tokens) if known else message.unknown(request.path)
+        if request.path not in _OPEN and request.headers.get("X-Auth-Token") not in self.tokens:
             return keystone.unauthorised()
         return _SERVICES[service](request, self.description)
+
+    def _failure(self, service: str, request: message.Request) -> description.Failure | None:
+        """Return the first failure whose turn it is, and count the request for those that it is of."""
+        with self._lock:
+            for failure in self.description.failures:
+                if failure.service != service or failure.path not in request.path:
+                    continue
+                if failure.method not in ("", request.method):
+                    continue
+                self._met[failure] += 1
+                if failure.skip < self._met[failure] <= failure.skip + (failure.times or sys.maxsize):
+                    return failure
+        return None
 
     def _log(self, method: str) -> message.Answer:
         if method == "DELETE":
             self.requests.clear()
+            self._met.clear()
         return message.Answer(200, list(self.requests))
 
 
@@ -89,6 +130,9 @@ def _spoilt(failure: description.Failure) -> message.Answer:
     if failure.body is not None:
         return message.Answer(failure.status, failure.body)
     sentence = "The server is currently unavailable. Please try again at a later time."
+    if failure.service == "network":
+        kind = f"HTTP{http.HTTPStatus(failure.status).phrase.title().replace(' ', '')}"
+        return message.Answer(failure.status, {"NeutronError": {"type": kind, "message": sentence, "detail": ""}})
     return message.Answer(failure.status, {"code": failure.status, "message": sentence, "title": "Failure"})
 
 

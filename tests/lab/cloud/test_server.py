@@ -176,6 +176,7 @@ def test_a_page_names_the_next(client: _Client) -> None:
     (link,) = body["ports_links"]
     _, rest = client.get(link["href"].removeprefix(client.url))
     assert rest == {"ports": [{"id": "p3"}]}
+    assert client.ids("ports?limit=2&sort_key=id&sort_dir=desc&marker=p3") == ["p2", "p1"]
 
 
 def test_servers_are_found_by_a_regular_expression_in_all_projects_if_asked_for(client: _Client) -> None:
@@ -187,11 +188,25 @@ def test_servers_are_found_by_a_regular_expression_in_all_projects_if_asked_for(
         _, body = client.get(f"/compute/v2.1/servers/detail?{query}")
         assert [entry["id"] for entry in body["servers"]] == found
     assert client.get("/compute/v2.1/servers/detail?name=%28")[0] == 400
+    _, rest = client.get("/compute/v2.1/servers/detail?all_tenants=1&marker=v1")
+    assert [entry["id"] for entry in rest["servers"]] == ["v2"]
+    assert client.get("/compute/v2.1/servers/detail?marker=v9")[0] == 400
 
 
 def test_amphorae_are_filtered(client: _Client) -> None:
-    _, body = client.get("/load-balancer/v2.0/octavia/amphorae?status=BOOTING")
-    assert [entry["id"] for entry in body["amphorae"]] == ["a1"]
+    _, body = client.get("/load-balancer/v2.0/octavia/amphorae?status=BOOTING&fields=id")
+    assert body["amphorae"] == [{"id": "a1"}]
+    _, body = client.get("/load-balancer/v2.0/octavia/amphorae?limit=1")
+    assert len(body["amphorae"]) == 1
+
+
+def test_load_balancers_are_filtered(client: _Client) -> None:
+    balancers = [{"id": "b1", "name": "lb1"}, {"id": "b2", "name": "lb2"}]
+    client.file.write_text(json.dumps({"loadbalancers": balancers}))
+
+    _, body = client.get("/load-balancer/v2.0/lbaas/loadbalancers?name=lb2&fields=id")
+
+    assert body["loadbalancers"] == [{"id": "b2"}]
 
 
 def test_a_changed_description_is_read_again(client: _Client) -> None:
@@ -239,3 +254,68 @@ def test_failures_spoil_answers(client: _Client) -> None:
     os.utime(client.file)
     assert client.get("/network/v2.0/ports/p1") == (500, "<html></html>")
     assert client.get("/network/v2.0/ports/p2")[0] == 200
+
+
+def _fail(client: _Client, **failure: Any) -> None:
+    content = json.loads(client.file.read_text()) | {"failures": [failure | {"service": "network"}]}
+    draft = client.file.with_name("draft")
+    draft.write_text(json.dumps(content))
+    draft.replace(client.file)
+
+
+def test_failures_have_the_shape_of_neutrons_errors(client: _Client) -> None:
+    _fail(client, status=404)
+    status, body = client.get("/network/v2.0/ports/p1")
+    assert (status, body["NeutronError"]["type"]) == (404, "HTTPNotFound")
+
+
+def test_failures_spoil_some_of_the_requests_of_a_method(client: _Client) -> None:
+    _fail(client, method="GET", skip=1, times=2, status=500)
+    assert [client.get("/network/v2.0/ports")[0] for _ in range(4)] == [200, 500, 500, 200]
+    assert client.put("/network/v2.0/ports/p1", {"port": {}})[0] == 200
+    client._send("DELETE", "/-/requests")  # pyright: ignore[reportPrivateUsage] - of this module
+    assert [client.get("/network/v2.0/ports")[0] for _ in range(4)] == [200, 500, 500, 200]
+
+
+@pytest.mark.parametrize("effect", ["before", "after", "begun"])
+def test_failures_can_spoil_the_answer_alone(client: _Client, effect: str) -> None:
+    _fail(client, method="PUT", status=500, effect=effect)
+    assert client.put("/network/v2.0/ports/p1", {"port": {"name": "new"}})[0] == 500
+    assert client.get("/network/v2.0/ports/p1")[1]["port"]["name"] == "new"
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "kind"),
+    [
+        ({"security_groups": ["none"]}, 404, "SecurityGroupNotFound"),
+        ({"port_security_enabled": False, "security_groups": ["g"]}, 400, "PortSecurityAndIPRequiredForSecurityGroups"),
+        (
+            {"allowed_address_pairs": [{"mac_address": "m", "ip_address": "1.2.3.4"}] * 2},
+            400,
+            "DuplicateAddressPairInRequest",
+        ),
+        (
+            {"port_security_enabled": False, "allowed_address_pairs": [{"mac_address": "m", "ip_address": "1.2.3.4"}]},
+            409,
+            "AddressPairAndPortSecurityRequired",
+        ),
+    ],
+)
+def test_settings_that_ml2_does_not_allow_are_refused(
+    client: _Client, changes: dict[str, Any], status: int, kind: str
+) -> None:
+    found, body = client.put("/network/v2.0/ports/p3", {"port": changes})
+    assert (found, body["NeutronError"]["type"]) == (status, kind)
+
+
+def test_groups_that_a_port_has_already_are_not_looked_for(client: _Client) -> None:
+    assert client.put("/network/v2.0/ports/p3", {"port": {"security_groups": ["g"]}})[0] == 200
+
+
+@pytest.mark.parametrize(("effect", "name"), [("after", "port 1"), ("begun", "new")])
+def test_updates_that_have_begun_have_passed_the_check_of_their_revision(
+    client: _Client, effect: str, name: str
+) -> None:
+    _fail(client, method="PUT", effect=effect)
+    client.put("/network/v2.0/ports/p1", {"port": {"name": "new"}}, If_Match="revision_number=2")
+    assert client.get("/network/v2.0/ports/p1")[1]["port"]["name"] == name

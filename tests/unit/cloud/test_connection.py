@@ -179,6 +179,92 @@ def test_a_cloud_without_nova_and_octavia_is_no_matter_where_neither_is_needed(c
         clouds.plan(destination=sky.AMPHORA)
 
 
+def _put(clouds: sky.Sky, changes: dict[str, Any], **headers: str) -> dict[str, Any]:
+    clouds.serve()
+    with cloud.connect(clouds.credentials()) as connected:
+        clouds.stand_in.answer("DELETE", "/-/requests", {}, b"")
+        return connected.put("network", f"/ports/{sky.GUEST_PORT}", {"port": changes}, headers)
+
+
+def _refused(clouds: sky.Sky, changes: dict[str, Any], **headers: str) -> connection.Refused:
+    with pytest.raises(connection.Refused) as raised:
+        _put(clouds, changes, **headers)
+    return raised.value
+
+
+def test_an_update_returns_what_is_so_then(clouds: sky.Sky) -> None:
+    port = _put(clouds, {"name": "new"}, **{"If-Match": "revision_number=3"})["port"]
+    assert (port["name"], port["revision_number"]) == ("new", 4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "headers", "status", "said"),
+    [
+        ({"security_groups": [sky.NOWHERE]}, {}, 404, f"Security group {sky.NOWHERE} does not exist"),
+        (
+            {"port_security_enabled": False, "security_groups": []},
+            {},
+            409,
+            "Port Security must be enabled in order to have allowed address pairs on a port.",
+        ),
+        ({"name": "new"}, {"If-Match": "revision_number=2"}, 412, "Constrained to 2, but current revision is 3"),
+        (
+            {"port_security_enabled": False, "security_groups": [sky.HEALTH_GROUP], "allowed_address_pairs": []},
+            {},
+            400,
+            "Port security must be enabled and port must have an IP address in order to use security groups.",
+        ),
+    ],
+)
+def test_an_update_that_neutron_refuses_is_told_with_its_status_and_words(
+    clouds: sky.Sky, changes: dict[str, Any], headers: dict[str, str], status: int, said: str
+) -> None:
+    refusal = _refused(clouds, changes, **headers)
+    assert refusal.status == status
+    assert str(refusal).startswith("Neutron ")
+    assert f"(HTTP {status} for {clouds.stand_in.url}/network/v2.0/ports/{sky.GUEST_PORT}): {said}" in str(refusal)
+
+
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        ({"status": 401}, "Neutron refuses to answer .*401 .*the credentials need the admin role"),
+        ({"status": 403}, "Neutron refuses to answer .*403"),
+        ({"status": 404, "body": "<html></html>"}, "Neutron fails with HTTP 404 for "),
+        ({"status": 500}, "Neutron fails with HTTP 500 for .*: look at its log"),
+        ({"status": 502, "body": "<html></html>"}, "Neutron fails with HTTP 502 for "),
+    ],
+)
+def test_an_update_that_fails_is_told_with_its_status(clouds: sky.Sky, failure: dict[str, Any], message: str) -> None:
+    clouds.content["failures"] = [failure | {"service": "network", "method": "PUT"}]
+    with pytest.raises(connection.Refused, match=message) as raised:
+        _put(clouds, {"name": "new"})
+    assert raised.value.status == failure["status"]
+
+
+@pytest.mark.parametrize("failure", [{"drop": True}, {"delay": 60}, {"status": 200, "body": "<html>Welcome</html>"}])
+def test_an_update_without_an_answer_is_sent_once_and_has_no_status(
+    clouds: sky.Sky, monkeypatch: pytest.MonkeyPatch, failure: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(connection, "_TIMEOUT", 0.3)
+    clouds.content["failures"] = [failure | {"service": "network", "method": "PUT", "effect": "before"}]
+    with pytest.raises(connection.Unanswered) as raised:
+        _put(clouds, {"name": "new"})
+    assert not isinstance(raised.value, connection.Refused)
+    assert [request["method"] for request in clouds.stand_in.requests] == ["PUT"]
+
+
+def test_only_neutrons_own_word_says_that_there_is_no_such_thing(clouds: sky.Sky) -> None:
+    clouds.serve()
+    with cloud.connect(clouds.credentials()) as connected:
+        assert connected.get("network", f"/ports/{sky.NOWHERE}") is None
+        clouds.content["failures"] = [{"service": "network", "status": 404}]
+        clouds.serve()
+        with pytest.raises(connection.Refused) as raised:
+            connected.get("network", f"/ports/{sky.NOWHERE}")
+    assert raised.value.status == 404
+
+
 @pytest.fixture(scope="module")
 def certificate() -> tuple[str, str]:
     """Return a certificate of 127.0.0.1 that vouches for itself, and it with its key."""

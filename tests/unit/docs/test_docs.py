@@ -1,5 +1,6 @@
 """The documentation says what is so: links lead somewhere, and what can be typed exists."""
 
+import ast
 import pathlib
 import re
 import typing
@@ -10,6 +11,7 @@ from ovs_pathfinder import path
 from ovs_pathfinder.diagnosis import verdict
 from ovs_pathfinder.evidence import record
 from tests.lab import faults
+from tests.unit import test_imports
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
@@ -27,6 +29,12 @@ def anchor(heading: str) -> str:
 
 def anchors(page: pathlib.Path) -> set[str]:
     return {anchor(found["text"]) for found in _HEADING.finditer(_FENCE.sub("", page.read_text()))}
+
+
+def table(text: str, heading: str) -> str:
+    """Return the table whose first column has that heading, without it."""
+    (found,) = [part for part in text.split("\n\n") if part.startswith(f"| {heading} |")]
+    return found.partition("\n")[2]
 
 
 @pages
@@ -87,7 +95,7 @@ def test_hops_page_names_every_hop():
 def test_outcomes_of_traces_are_all_explained():
     text = (ROOT / "docs/reference/evidence.md").read_text()
 
-    rows = re.findall(r"^\| `([a-z]+)` \|", text.partition("| `outcome` |")[2], re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z]+)` \|", table(text, "`outcome`"), re.MULTILINE)
 
     assert tuple(rows) == typing.get_args(record.Outcome)
 
@@ -103,3 +111,44 @@ def test_page_on_reports_explains_every_verdict():
     rows = re.findall(r"^\| (OK|[A-Z ]+) \| ", text, re.MULTILINE)
 
     assert set(rows) == words
+
+
+def test_page_on_trials_explains_every_effect():
+    text = (ROOT / "docs/how-to/try-a-change.md").read_text()
+
+    rows = re.findall(r"^\| `([a-z]+)` \|", table(text, "`effect`"), re.MULTILINE)
+
+    assert tuple(rows) == typing.get_args(verdict.Effect)
+
+
+def sentences() -> str:
+    """Return what the product can say: all of its strings, with … for what is put in."""
+    files = (file for folder in ("lib", "src") for file in sorted((ROOT / folder).rglob("*.py")))
+    nodes = (node for file in files for node in ast.walk(ast.parse(file.read_text())))
+    return "\n".join(_words(node) for node in nodes if isinstance(node, (ast.JoinedStr, ast.Constant)))
+
+
+def _words(node: ast.AST) -> str:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_words(part) for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else "…"
+
+
+def test_messages_that_are_quoted_are_those_of_the_product():
+    text = (ROOT / "docs/how-to/clean-up.md").read_text()
+    said = sentences()
+
+    quoted = [row.split("|")[1] for row in table(text, "It says").splitlines()[1:]]
+    parts = [part.strip() for row in quoted for quote in re.findall(r"`([^`]+)`", row) for part in quote.split("…")]
+
+    assert len(parts) >= len(quoted)
+    assert [part for part in parts if part not in said] == []
+    assert "not undone: … temporary change…; run clean-up" in said
+    assert "not undone: 1 temporary change; run clean-up" in text
+
+
+def test_order_of_imports_is_told_as_it_is_kept():
+    (order,) = re.findall(r"Imports point one way: (.+)\.$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+
+    assert test_imports.__doc__ is not None
+    assert order.replace("`", "") in test_imports.__doc__

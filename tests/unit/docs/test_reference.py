@@ -9,13 +9,17 @@ import pytest
 import yaml
 
 import exchange
-from ovs_pathfinder import report
+import parameters
+from ovs_pathfinder import path
 from ovs_pathfinder.diagnosis import codes, verdict
-from ovs_pathfinder.evidence import capture, practice, record
+from ovs_pathfinder.evidence import capture, practice, probe, record, trial
+from ovs_pathfinder.report import render
+from ovs_pathfinder.temporary import change, flows, guard, journal, mirror, place, port_security
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 REFERENCE = ROOT / "docs" / "reference"
 ACTIONS: dict[str, Any] = yaml.safe_load((ROOT / "actions.yaml").read_text())
+OPTIONS: dict[str, Any] = yaml.safe_load((ROOT / "charmcraft.yaml").read_text())["config"]["options"]
 REGENERATE = (
     ".venv/bin/python -c \"import json, sys; sys.path.insert(0, 'lib'); "
     "from ovs_pathfinder.diagnosis import verdict; "
@@ -41,17 +45,18 @@ def plain(cell: str) -> str:
 
 def limits(parameter: dict[str, Any]) -> str:
     if "enum" in parameter:
-        return ", ".join(parameter["enum"])
-    if "minLength" in parameter:
-        return f"{parameter['minLength']} to {parameter['maxLength']} characters"
+        return ", ".join(value for value in parameter["enum"] if value)
+    if "maxLength" in parameter:
+        least = f"{parameter['minLength']} to" if "minLength" in parameter else "up to"
+        return f"{least} {parameter['maxLength']} characters"
     return f"{parameter['minimum']:g} to {parameter['maximum']:g}" if "minimum" in parameter else ""
 
 
 def default(action: dict[str, Any], name: str) -> str:
-    if name in action["required"]:
+    if name in action.get("required", ()):
         return "required"
     value = action["params"][name].get("default", "none")
-    return str(value) if value != "" else "empty"
+    return "empty" if value == "" else value if isinstance(value, str) else json.dumps(value)
 
 
 def test_every_action_has_a_section():
@@ -93,20 +98,77 @@ def test_schema_of_the_diagnosis_is_the_code_s():
     assert published == json.loads(json.dumps(verdict.json_schema())), f"regenerate it with: {REGENERATE}"
 
 
-def test_every_field_of_evidence_is_explained():
-    page = (REFERENCE / "evidence.md").read_text()
-    fields = next(part for part in page.split("\n\n") if part.startswith("| Field"))
+def fields(page: pathlib.Path, heading: str) -> list[str]:
+    """Return the names in the first column of the table with that heading."""
+    (table,) = [part for part in page.read_text().split("\n\n") if part.startswith(f"| {heading} |")]
+    return sorted(name for cells in rows(table) for name in re.findall(r"[\w-]+", plain(cells[0])))
 
-    told = [name for cells in rows(fields) for name in re.findall(r"\w+", plain(cells[0]))]
 
-    assert sorted(told) == sorted(record.Evidence.model_fields)
+@pytest.mark.parametrize(
+    ("heading", "model"),
+    [("Field", record.Evidence), ("Field of a trial", record.Trial), ("Field of a round", record.Attempt)],
+)
+def test_every_field_of_evidence_is_explained(heading: str, model: type[path.Model]):
+    assert fields(REFERENCE / "evidence.md", heading) == sorted(model.model_fields)
+
+
+def test_every_field_of_the_journal_is_explained():
+    assert fields(REFERENCE / "temporary-changes.md", "Field") == sorted(journal.Entry.model_fields)
+
+
+def test_every_kind_of_change_is_explained():
+    kinds = [kind.model_fields["kind"].default for kind in change.Change.__subclasses__()]
+
+    assert fields(REFERENCE / "temporary-changes.md", "Kind") == sorted(kinds)
+
+
+def test_options_are_those_of_the_charm():
+    page = (REFERENCE / "temporary-changes.md").read_text()
+    (table,) = [part for part in page.split("\n\n") if part.startswith("| Option |")]
+
+    told = {plain(name): (kind, plain(value)) for name, kind, value, *_ in rows(table)}
+
+    assert told == {name: (option["type"], str(option["default"])) for name, option in OPTIONS.items()}
+    least = parameters.Configuration.model_fields["max_change_duration"].metadata
+    limits = {name: getattr(one, name) for one in least for name in ("ge", "le") if hasattr(one, name)}
+    assert f"| {limits['ge']} to {limits['le']} |" in table
+
+
+def test_numbers_and_names_of_temporary_changes_are_the_code_s():
+    page = (REFERENCE / "temporary-changes.md").read_text()
+
+    mark = f"{flows.COOKIE_MARK:#x}"
+    assert f"begins with `{mark}`" in page
+    assert f"cookie={mark}{'0' * 10}/0xffffff{'0' * 10}" in page
+    assert all(cookie.startswith(mark) for cookie in re.findall(r"cookie[= ](0x6\w+)", page))
+    assert f"`{place.DIRECTORY}`" in page
+    assert f"the last {journal.KEPT} " in page
+    assert f"`{guard.__name__}`" in page
+    assert f"`ovs-pathfinder-guard-{'ID'}.service`" in page
+    assert f"| {guard.GRACE:g} seconds behind the deadline |" in page
+    assert f"| {guard.RETRY_FOR / 60:g} minutes |" in page
+    assert f"| {port_security.SETTLED:g} seconds after it was read |" in page
+    assert f"external_ids:{mirror.KEY}" in page
+
+
+def test_time_that_a_trial_s_change_may_take_is_the_code_s():
+    page = (REFERENCE / "temporary-changes.md").read_text()
+    packets = probe.Settings().longest
+    settle = ACTIONS["try-port-security"]["params"]["settle"]["default"]
+
+    flows_ = packets + trial._WAKE + trial._SLACK  # pyright: ignore[reportPrivateUsage]
+    security = packets + settle + trial._API  # pyright: ignore[reportPrivateUsage]
+
+    assert f"; {flows_:g} with the defaults" in page
+    assert f"; {security:g} with the defaults" in page
+    assert f"of {min(trial._PRIORITIES)} to {max(trial._PRIORITIES)}" in page  # pyright: ignore[reportPrivateUsage]
 
 
 def test_limits_that_are_named_are_the_code_s():
     page = (REFERENCE / "files-and-footprint.md").read_text()
 
     assert f"| one unit's evidence | {record.MAX_BYTES:,} bytes" in page
-    assert f"| one result of `path-report` | {report.MAX_BYTES:,} bytes" in page
+    assert f"| one result of `path-report` | {render.MAX_BYTES:,} bytes" in page
     assert f"| Snap length | {capture.SNAP_LENGTH} bytes" in page
     assert f"| Packets | {capture.MAX_PACKETS:,} for each capture" in page
     assert f"a listener {practice.MAX_WINDOW:g} seconds" in page

@@ -12,6 +12,21 @@ from tests.unit.diagnosis import build
 ONE, TWO = build.World().run()
 TEXT = record.to_json(ONE)
 OTHER = record.to_json(TWO)
+TRIAL = record.Trial(
+    trial="flows",
+    run=build.RUN,
+    unit="ovs-pathfinder/0",
+    role="source",
+    started="2022-03-14T10:15:20.000+00:00",
+    change="NORMAL flows for this traffic on br-int of octavia/2",
+    commands=("ovs-ofctl add-flow br-int 'icmp,actions=NORMAL'",),
+    before=record.Attempt(sent=5, forward={"source-port": 5}),
+    during=record.Attempt(sent=5, answered=5, forward={"source-port": 5}, reply={"source-port": 5}),
+    after=record.Attempt(sent=5, forward={"source-port": 5}),
+    lived=0.9,
+    outcome="2 flows deleted.",
+)
+TRIED = TRIAL.model_dump_json()
 
 
 def answer(text: str) -> dict[str, Any]:
@@ -38,9 +53,42 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_is_read(form: str) -> None:
-    wanted = [ONE, TWO] if form in ("list", "in a row", "Juju 3") else [ONE]
+    wanted = (ONE, TWO) if form in ("list", "in a row", "Juju 3") else (ONE,)
 
-    assert record.read(FORMS[form]) == wanted
+    assert record.read(FORMS[form]) == record.Handed(evidence=wanted)
+
+
+MIXED = {
+    "in a row": f"{TEXT}{TRIED}\n{OTHER}",
+    "list": f"[{TRIED},{TEXT},{OTHER}]",
+    "Juju 3": json.dumps(
+        {
+            "ovs-pathfinder/0": {"id": "2", "results": answer(TEXT), "status": "completed", "timing": {}},
+            "ovs-pathfinder/1": {"id": "3", "results": answer(OTHER), "status": "completed", "timing": {}},
+        }
+    )
+    + json.dumps({"ovs-pathfinder/0": {"id": "5", "results": {**answer(TRIED), "effect": "heals", "seconds": "0.9"}}}),
+}
+
+
+@pytest.mark.parametrize("form", MIXED)
+def test_trials_are_told_from_evidence(form: str) -> None:
+    assert record.read(MIXED[form]) == record.Handed(evidence=(ONE, TWO), trials=(TRIAL,))
+
+
+def test_trials_alone_are_enough_to_hand_over() -> None:
+    assert record.read(json.dumps({"ovs-pathfinder/0": {"results": answer(TRIED)}})) == record.Handed(trials=(TRIAL,))
+
+
+def test_a_trial_is_no_evidence_of_a_probe() -> None:
+    with pytest.raises(errors.PathfinderError, match="evidence of a trial on ovs-pathfinder/0"):
+        record.from_data(json.loads(TRIED))
+
+
+def test_what_a_newer_unit_adds_to_a_trial_is_passed_over() -> None:
+    newer = {**json.loads(TRIED), "weather": "fine"}
+
+    assert record.any_from_data(newer) == TRIAL
 
 
 REFUSED = {
@@ -52,6 +100,10 @@ REFUSED = {
     "a failed action": json.dumps({"ovs-pathfinder/0": {"id": "2", "results": {"message": "no"}, "status": "failed"}}),
     "damaged": TEXT.replace('"unit":', '"unity":'),
     "newer": TEXT.replace('"version":1', '"version":2', 1),
+    "a newer trial": TRIED.replace('"version":1', '"version":2', 1),
+    "a damaged trial": TRIED.replace('"role":"source"', '"role":"judge"'),
+    "a trial of something else": TRIED.replace('"trial":"flows"', '"trial":"patience"'),
+    "a trial that is null": TRIED.replace('"trial":"flows"', '"trial":null'),
     "null": "null",
     "deep": "[" * 100_000,
 }
@@ -105,8 +157,26 @@ def test_evidence_always_fits(name: str) -> None:
     text = record.to_json(HUGE[name])
 
     assert len(text.encode()) <= record.MAX_BYTES
-    assert record.read(text)[0].unit == ONE.unit
+    assert record.read(text).evidence[0].unit == ONE.unit
 
 
 def test_little_evidence_is_kept_whole() -> None:
-    assert record.read(TEXT) == [ONE]
+    assert record.read(TEXT).evidence == (ONE,)
+
+
+def test_traces_of_tracked_packets_travel_and_do_not_stand_for_the_others() -> None:
+    tracked = build.trace("forward", "failed", state="new")
+    evidence = ONE.model_copy(update={"traces": (tracked, *ONE.traces)})
+
+    read = record.read(record.to_json(evidence)).evidence[0]
+
+    assert read.traces[0].state == "new"
+    assert read.trace("forward") == ONE.trace("forward")
+
+
+def test_evidence_of_before_has_traces_of_untracked_packets() -> None:
+    data = json.loads(TEXT)
+    for one in data["traces"]:
+        del one["state"]
+
+    assert record.from_data(data) == ONE

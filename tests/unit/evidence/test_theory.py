@@ -1,6 +1,5 @@
 """The packets that are traced, given to a real switch with recorded flows of Neutron's agent."""
 
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -8,22 +7,8 @@ import pytest
 from ovs_pathfinder import path
 from ovs_pathfinder.evidence import record, theory
 from ovs_pathfinder.vswitch import database, datapath, flow, tables, trace
-from tests.unit import recorded
-from tests.unit.diagnosis import build
+from tests.unit import octavia, recorded
 from tests.unit.vswitch import private
-
-CLOUD = "healthy-gre-3computes-v4"
-V4 = ("192.168.77.231", "192.168.77.207")
-V6 = ("fc00:5896:ff23:44dc:f816:3eff:fea8:7ef6", "fc00:5896:ff23:44dc:f816:3eff:fe0d:9acf")
-PORT = json.loads(recorded.text(f"{CLOUD}/ids.json"))["hm"]["port"]
-
-
-def plan(protocol: str = "icmp", family: int = 6) -> path.Plan:
-    data = build.plan().model_dump()
-    data["source"]["address"], data["destination"]["address"] = V4 if family == 4 else V6
-    data["source"]["port"]["id"] = PORT
-    data["protocol"], data["port"] = protocol, {"icmp": None, "tcp": 9443, "udp": 5555}[protocol]
-    return path.Plan.model_validate(data)
 
 
 @pytest.fixture(scope="module")
@@ -31,33 +16,8 @@ def lines() -> Iterator[dict[str, list[str]]]:
     """Run the source's switch of the recorded cloud; give its flows."""
     if reason := private.missing():
         pytest.skip(reason)
-    with private.running():
-        private.configure(
-            f"""
-            add-br br-int -- set Bridge br-int fail_mode=secure datapath_type=dummy
-            -- add-br br-tun -- set Bridge br-tun fail_mode=secure datapath_type=dummy
-            -- add-port br-int o-hm0 tag=1
-            -- set Interface o-hm0 type=dummy ofport_request=2 external_ids:iface-id={PORT}
-            -- add-port br-int patch-tun
-            -- set Interface patch-tun type=patch options:peer=patch-int ofport_request=1
-            -- add-port br-tun patch-int
-            -- set Interface patch-int type=patch options:peer=patch-tun ofport_request=1
-            {_tunnel("gre-ac1400d1", "172.20.0.209", 2)}
-            {_tunnel("gre-ac1400f4", "172.20.0.244", 3)}
-            """
-        )
-        private.kernel_tunnels()
-        yield {
-            bridge: private.install(bridge, recorded.text(f"{CLOUD}/octavia.{bridge}.flows.txt"))
-            for bridge in ("br-int", "br-tun")
-        }
-
-
-def _tunnel(name: str, remote: str, ofport: int) -> str:
-    return (
-        f"-- add-port br-tun {name} -- set Interface {name} type=gre ofport_request={ofport} "
-        f"options:remote_ip={remote} options:local_ip=172.20.0.139 options:in_key=flow options:out_key=flow"
-    )
+    with octavia.running() as lines:
+        yield lines
 
 
 def places(asked: path.Plan) -> dict[path.Direction, theory.Place]:
@@ -65,7 +25,7 @@ def places(asked: path.Plan) -> dict[path.Direction, theory.Place]:
 
 
 def test_places_are_where_the_path_begins_and_ends(lines: dict[str, list[str]]) -> None:
-    found = places(plan())
+    found = places(octavia.plan())
 
     assert (found["forward"].bridge, found["forward"].ofport) == ("br-int", 2)
     assert (found["forward"].expected_remote, found["forward"].expected_key) == ("172.20.0.209", 753)
@@ -74,7 +34,7 @@ def test_places_are_where_the_path_begins_and_ends(lines: dict[str, list[str]]) 
 
 
 def test_a_direction_whose_tunnel_is_missing_has_no_place(lines: dict[str, list[str]]) -> None:
-    data = plan().model_dump()
+    data = octavia.plan().model_dump()
     data["destination"]["tunnel_address"] = "172.20.0.1"
 
     assert set(places(path.Plan.model_validate(data))) == {"forward"}
@@ -86,7 +46,7 @@ def test_a_direction_whose_tunnel_is_missing_has_no_place(lines: dict[str, list[
 def test_the_probe_is_traced_to_its_end(
     lines: dict[str, list[str]], direction: path.Direction, protocol: str, family: int
 ) -> None:
-    asked = plan(protocol, family)
+    asked = octavia.plan(protocol, family)
 
     found = theory.examine(asked, direction, places(asked)[direction])
 
@@ -100,7 +60,7 @@ def test_the_probe_is_traced_to_its_end(
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_the_question_for_the_neighbour_is_flooded(lines: dict[str, list[str]], family: int) -> None:
-    asked = plan(family=family)
+    asked = octavia.plan(family=family)
 
     found = theory.examine(asked, "forward", places(asked)["forward"], subject="neighbour")
 
@@ -109,7 +69,7 @@ def test_the_question_for_the_neighbour_is_flooded(lines: dict[str, list[str]], 
 
 
 def test_a_strange_mac_is_dropped(lines: dict[str, list[str]]) -> None:
-    asked = plan()
+    asked = octavia.plan()
 
     found = theory.examine(asked, "forward", places(asked)["forward"], subject="seen", source_mac="fe:16:3e:a8:7e:f6")
 
@@ -118,7 +78,7 @@ def test_a_strange_mac_is_dropped(lines: dict[str, list[str]]) -> None:
 
 
 def test_every_flow_on_the_path_is_found_and_counted(lines: dict[str, list[str]]) -> None:
-    asked = plan()
+    asked = octavia.plan()
     traces = [theory.examine(asked, one, place) for one, place in places(asked).items()]
 
     counted = theory.count(theory.count(traces, "before"), "after")
@@ -161,12 +121,62 @@ def test_recorded_traces_are_judged(name: str) -> None:
     if towards == "port":
         place = theory.Place(bridge="br-tun", ofport=2, tunnel_key=753, expected_port="5")
 
-    assert theory.judge(trace.parse(recorded.text(f"{CLOUD}/{name}")), place)[0] == outcome
+    assert theory.judge(trace.parse(recorded.text(f"{octavia.CLOUD}/{name}")), place)[0] == outcome
 
 
 @pytest.mark.parametrize(("key", "remote"), [(754, "172.20.0.209"), (753, "172.20.0.1")])
 def test_another_tunnel_is_another_host(key: int, remote: str) -> None:
     place = theory.Place(bridge="br-int", ofport=2, expected_remote=remote, expected_key=key)
-    found = trace.parse(recorded.text(f"{CLOUD}/octavia.trace.icmp6-echo-request.txt"))
+    found = trace.parse(recorded.text(f"{octavia.CLOUD}/octavia.trace.icmp6-echo-request.txt"))
 
     assert theory.judge(found, place)[0] == "misdirected"
+
+
+STATES: dict[record.State, str] = {"untracked": "", "new": "ct_state=trk|new,", "established": "ct_state=trk|est,"}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_tracked_packet_is_traced_as_one(lines: dict[str, list[str]], state: record.State) -> None:
+    asked = octavia.plan()
+
+    found = theory.examine(asked, "forward", places(asked)["forward"], state=state)
+
+    assert found.state == state
+    assert found.outcome in ("forwarded", "flooded"), found.text  # br-int floods to its own device as well
+    assert found.flow.startswith(f"in_port=2,{STATES[state]}icmp6,")
+    is_cleared = any((step.table, step.priority) == (71, 110) for step in found.steps)
+    assert is_cleared == (state != "untracked")
+    assert ("--ct-next trk,est " in found.command) == (state == "established")
+
+
+def test_a_switch_that_does_not_clear_conntrack_goes_round_in_a_circle(lines: dict[str, list[str]]) -> None:
+    asked = octavia.plan()
+    circle = "table=71,priority=110,ct_state=+trk"
+    private.call("ovs-ofctl", "--strict", "mod-flows", "br-int", f"{circle},actions=resubmit(,71)")
+    try:
+        place = places(asked)["forward"]
+        found = {state: theory.examine(asked, "forward", place, state=state) for state in STATES}
+    finally:
+        private.call("ovs-ofctl", "--strict", "mod-flows", "br-int", f"{circle},actions=ct_clear,resubmit(,71)")
+
+    assert found["untracked"].outcome in ("forwarded", "flooded")
+    assert {(found[state].outcome, found[state].reason) for state in ("new", "established")} == {
+        ("failed", "Recursion too deep")
+    }
+
+
+@pytest.mark.parametrize(
+    ("internal", "direction", "states"),
+    [
+        (True, "forward", ("untracked", "new", "established")),
+        (True, "reply", ("untracked", "established")),
+        (False, "forward", ("untracked",)),
+        (False, "reply", ("untracked",)),
+    ],
+)
+def test_only_what_the_host_itself_sends_can_be_tracked(
+    internal: bool, direction: path.Direction, states: tuple[record.State, ...]
+) -> None:
+    place = theory.Place(bridge="br-int", ofport=2, internal=internal)
+
+    assert theory.states(place, direction) == states

@@ -7,7 +7,9 @@ import contextlib
 import os
 import pathlib
 import re
+import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -75,6 +77,36 @@ def install(bridge: str, dump: str) -> list[str]:
     readable = [re.sub(r"(icmp6.*?)icmp_type=", r"\1icmpv6_type=", line) for line in lines]
     call("ovs-ofctl", "add-flows", bridge, "-", stdin="\n".join(readable))
     return lines
+
+
+def dump(bridge: str) -> list[str]:
+    """Return all that the switch says of each flow, counters included, but how long it has been there; sorted."""
+    text = call("ovs-ofctl", "-O", "OpenFlow14", "--no-names", "dump-flows", bridge)
+    return sorted(re.sub(r"duration=[0-9.]+s, ", "", line.strip()) for line in text.splitlines() if "actions=" in line)
+
+
+def receive(device: str, *packets: str) -> None:
+    """Let a dummy device receive packets, each a flow in the datapath's words, and let the flows' counters follow."""
+    call("ovs-appctl", "netdev-dummy/receive", device, *packets)
+    call("ovs-appctl", "revalidator/purge")
+
+
+def warp(seconds: int) -> None:
+    """Let time pass for ovs-vswitchd; from then on it stands still there."""
+    call("ovs-appctl", "time/stop")
+    call("ovs-appctl", "time/warp", str(seconds * 1000), "1000")
+
+
+def stop(place: pathlib.Path, daemon: str, number: signal.Signals) -> None:
+    """End one of the two daemons by a signal, and wait for its end."""
+    pid = int((place / f"{daemon}.pid").read_text())
+    descriptor = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(descriptor, number)
+        if not select.select([descriptor], [], [], _LIMIT)[0]:
+            raise AssertionError(f"{daemon} did not end by {number.name}")
+    finally:
+        os.close(descriptor)
 
 
 def _start(ending: contextlib.ExitStack, *command: str) -> None:

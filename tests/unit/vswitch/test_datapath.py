@@ -65,3 +65,13 @@ def test_ports_of_the_kernels_datapath() -> None:
     )
 
     assert found == {"br-int": "2", "o-hm0": "4", "tap93fff561-bf": "9", "vxlan-ac14008b": "3"}
+
+
+def test_the_original_tuple_is_readable_again() -> None:
+    flows = datapath.parse(recorded.text("healthy-gre-3computes-v4/compute.dp-flows.txt")).flows
+    tracked = next(one for one in flows if "ct_tuple6" in one.key and "proto=6" in one.key)
+
+    assert "proto=6/0,src_port=60668/0,dst_port=9443/0)" in tracked.key
+    assert "proto=6/0,tp_src=60668/0,tp_dst=9443/0)" in tracked.readable
+    assert tracked.readable.replace("tp_src", "src_port").replace("tp_dst", "dst_port") == tracked.key
+    assert tracked.ufid == "5e5bf27d-a604-4ef8-8f7b-99665fa9c5a2"

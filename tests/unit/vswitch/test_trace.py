@@ -150,11 +150,56 @@ def test_a_translation_that_was_given_up_says_why() -> None:
     assert theory.judge(found, place) == ("failed", "Recursion too deep")
 
 
+@pytest.mark.parametrize("name", recorded.files("versions/*.trace.kernel*") + recorded.files("versions/3.5.trace.*"))
+def test_traces_of_other_versions_are_read_alike(name: str) -> None:
+    found = trace.parse(recorded.text(name))
+
+    assert _path(found)[-4:] == ["br-int 94", "br-tun 0", "br-tun 2", "br-tun 20"]
+    assert [(one.remote, one.key) for one in found.outputs] == [("172.20.0.209", 753)]
+    assert [step.table for step in found.steps if step.recirculated] == [72, 73, 91, 94]
+    assert found.warnings == ()
+
+
+def test_a_trace_that_was_ended_early_says_so() -> None:
+    found = trace.parse(recorded.text("versions/4.0.trace.recirculation-limit.txt"))
+
+    assert found.warnings == (
+        "Trace reached the recirculation limit.  Sopping the trace here.",
+        "Queued but not processed: 3 recirculations.",
+    )
+
+
+def test_a_flow_that_had_been_recirculated_resumes_in_its_own_bridge() -> None:
+    found = trace.parse(
+        'Flow: recirc_id=0x3,ct_state=new|trk,eth,icmp6\n\nbridge("br-tun")\n----------------\n    thaw\n'
+        "        Resuming from table 82\n82. priority 75\n    output:2\n    resubmit(,92)\n92. priority 0\n    drop\n\n"
+        "Datapath actions: 5\n"
+    )
+
+    assert [(step.table, step.recirculated) for step in found.steps] == [(82, True), (92, True)]
+
+
+def test_the_command_is_what_is_run() -> None:
+    found = trace.command("br-int", "in_port=2,ct_state=trk|new,ip", ("trk,est",))
+
+    assert found == "ovs-appctl ofproto/trace --ct-next trk,est br-int 'in_port=2,ct_state=trk|new,ip'"
+
+
 def test_no_match_is_a_step_without_a_priority() -> None:
     found = trace.parse('bridge("br-int")\n----------------\n 0. No match.\n    drop\n\nDatapath actions: drop\n')
 
     assert [(step.table, step.priority) for step in found.steps] == [(0, None)]
     assert found.steps[0].actions[0] == "No match."
+
+
+def test_no_match_in_a_further_bridge_is_one_too() -> None:
+    found = trace.parse(
+        'bridge("br-tun")\n----------------\n10. priority 1\n    output:1\n\nbridge("br-int")\n----------------\n'
+        " 0. reg0=0x2, priority 0\n    drop\n\nDatapath actions: drop\n"
+    )
+
+    assert [(step.bridge, step.priority) for step in found.steps] == [("br-tun", 1), ("br-int", None)]
+    assert found.steps[1].actions == ("No match.", "drop")
 
 
 def test_reasons_for_the_slow_path_belong_to_no_flow() -> None:

@@ -1,0 +1,170 @@
+"""What trials show, and what that says for or against a finding."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from .. import path
+from ..evidence import record
+from . import verdict
+
+_NO_LOSS = ("path-ok", "service-refused")
+"""Codes of findings that packets got through: to whether some are lost, they have nothing to say."""
+_CHANCE = 0.02
+"""Below this, losses that come and go are not what made the difference between the rounds."""
+_BEYOND: dict[path.Role, tuple[path.Point, ...]] = {
+    "source": ("source-underlay", "destination-port"),
+    "destination": ("destination-port",),
+}
+"""Where packets that have got through an end's br-int are seen next; on one host there is no underlay."""
+
+
+def judge(trials: Sequence[record.Trial]) -> tuple[verdict.Trial, ...]:
+    """Say of each trial in one sentence what it showed.
+
+    Where one unit sent and another made the change, each has a record: the sender's counts are told, and what the
+    other says of its undo.
+    """
+    senders = [one for one in trials if one.before.sent]
+    halves = [one for one in trials if not one.before.sent]
+    told = [_judge(one, next((half for half in halves if _is_same(one, half)), None)) for one in senders]
+    alone = [half for half in halves if not any(_is_same(one, half) for one in senders)]
+    return (*told, *(_unsent(half) for half in alone))
+
+
+def _is_same(one: record.Trial, other: record.Trial) -> bool:
+    return (one.trial, one.role) == (other.trial, other.role)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Count:
+    """How many packets of a round got through, of how many, and the same in words."""
+
+    passed: int
+    of: int
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rounds:
+    """What is compared: the three rounds, and what became of the packets that count."""
+
+    before: _Count
+    during: _Count
+    after: _Count
+    what: str
+    learned: bool
+    """Whether the last round may have gone well because of what was learned in the one before."""
+
+
+def _judge(trial: record.Trial, half: record.Trial | None) -> verdict.Trial:
+    before = trial.before
+    problem = trial.problem or (half.problem if half else "")
+    left = trial.left or (half.left if half else "")
+    if before.answered == before.sent:
+        text = problem or f"All {before.sent} packets were answered before anything was changed."
+        return _told(trial, "needless", text, left)
+    answered = _answers(trial, learned=trial.learned or bool(half and half.learned))
+    if answered is None or problem:
+        return _unclear(trial, problem, left)
+    seen = _arrivals(half if half and trial.role == "destination" else trial)
+    if not any(one.passed for one in (answered.before, answered.during, answered.after)) and seen is not None:
+        further = _compare(trial, seen, left)
+        if further.effect == "heals":
+            text = f"{further.summary} Even so, no answer came to any of them."
+            return further.model_copy(update={"summary": text})
+    return _compare(trial, answered, left)
+
+
+def _unsent(half: record.Trial) -> verdict.Trial:
+    """Tell what was seen where the change was made; the unit that sent has not been heard of."""
+    seen = _arrivals(half)
+    return _unclear(half, half.problem, half.left) if seen is None or half.problem else _compare(half, seen, half.left)
+
+
+def _answers(trial: record.Trial, *, learned: bool) -> _Rounds | None:
+    if trial.during is None or trial.after is None:
+        return None
+    before, during, after = (
+        _Count(one.answered, one.sent, f"{one.answered} of {one.sent}")
+        for one in (trial.before, trial.during, trial.after)
+    )
+    return _Rounds(before, during, after, "packets were answered", learned)
+
+
+def _arrivals(trial: record.Trial) -> _Rounds | None:
+    """Count the packets that have got through the bridge; None where nobody watched behind it in every round."""
+    if trial.during is None or trial.after is None:
+        return None
+    rounds = (trial.before, trial.during, trial.after)
+    for point in _BEYOND[trial.role]:
+        seen = [each.forward[point] for each in rounds if point in each.forward]
+        if len(seen) == len(rounds):
+            of = max(*seen, *(one.sent for one in rounds))
+            before, during, after = (_Count(one, of, str(one)) for one in seen)
+            where = "left the source's host" if point == "source-underlay" else "came to the destination's port"
+            return _Rounds(before, during, after, f"packets {where}", trial.learned)
+    return None
+
+
+def _compare(trial: record.Trial, rounds: _Rounds, left: str) -> verdict.Trial:
+    before, during, after = rounds.before, rounds.during, rounds.after
+    said = f"With {trial.change}, {during.text} {rounds.what}"
+    if during.passed <= before.passed:
+        text = f"{said}, and {before.text} without: what it goes around does not lose them."
+        return _told(trial, "none", text, left)
+    if after.passed >= during.passed:
+        text = f"{said}, {before.text} before and {after.text} afterwards: "
+        if rounds.learned:
+            text += "the destination has learned the source's MAC address meanwhile, so the last round tells nothing."
+            return _told(trial, "unclear", text, left)
+        return _told(trial, "passing", f"{text}that the switch was touched at all may have healed it for now.", left)
+    text = f"{said}; without, {before.text} before and {after.text} afterwards"
+    if _chance(during, max(before.passed, after.passed)) > _CHANCE:
+        text += ": that may be chance with losses that come and go; try again with a larger count."
+        return _told(trial, "unclear", text, left)
+    return _told(trial, "heals", f"{text}.", left)
+
+
+def _chance(during: _Count, without: int) -> float:
+    """Return how probable so many packets are in one round, if all three rounds lose packets alike.
+
+    It is the one-sided test of Fisher, with the better of the two other rounds taken twice.
+    """
+    each, passed = during.of, during.passed + 2 * without
+    ways = (
+        math.comb(each, one) * math.comb(2 * each, passed - one) for one in range(during.passed, min(each, passed) + 1)
+    )
+    return sum(ways) / math.comb(3 * each, passed)
+
+
+def _unclear(trial: record.Trial, problem: str, left: str) -> verdict.Trial:
+    return _told(trial, "unclear", problem or f"The trial with {trial.change} did not come to its end.", left)
+
+
+def _told(trial: record.Trial, effect: verdict.Effect, text: str, left: str) -> verdict.Trial:
+    return verdict.Trial(trial=trial.trial, unit=trial.unit, role=trial.role, effect=effect, summary=text, left=left)
+
+
+def weigh(finding: verdict.Finding, trials: Sequence[verdict.Trial]) -> verdict.Finding:
+    """Add to a finding what the trials say for it or against it; its certainty stays what the probe made it."""
+    if finding.code in _NO_LOSS:
+        return finding
+    for_it = [one.summary for one in trials if one.effect == "heals" and _is_there(finding, one)]
+    against = [one.summary for one in trials if _contradicts(finding, one)]
+    return finding.model_copy(
+        update={"evidence": (*finding.evidence, *for_it), "against": (*finding.against, *against)}
+    )
+
+
+def _is_there(finding: verdict.Finding, trial: verdict.Trial) -> bool:
+    """Whether the finding is on the bridge whose tables the trial went around; of an unknown hop, it may be."""
+    return finding.hop in (None, f"{trial.role}-br-int")
+
+
+def _contradicts(finding: verdict.Finding, trial: verdict.Trial) -> bool:
+    if trial.effect in ("passing", "needless"):
+        return True
+    if trial.effect == "heals":
+        return not _is_there(finding, trial)
+    return trial.effect == "none" and finding.hop == f"{trial.role}-br-int"

@@ -1,0 +1,111 @@
+"""NORMAL flows for the probe's traffic and for nothing else: around a port's security groups, as a trial."""
+
+from collections.abc import Sequence
+
+from .. import errors, path
+from ..temporary import flows
+from ..vswitch import database
+from . import local, record
+
+BRIDGE = "br-int"
+_DEAD_VLAN = 4095
+
+
+class Ways(path.Model):
+    """How the probe's packets come into br-int, for each direction, as a match: `in_port=3`."""
+
+    forward: str
+    reply: str
+
+
+def ways(here: local.Local, role: path.Role) -> Ways:
+    """Find where the packets of both directions come into br-int on this host.
+
+    Args:
+        here: The host.
+        role: The end of the path whose port is looked at.
+
+    Raises:
+        PathfinderError: The port or br-int's way to the tunnels does not exist, so that nothing can be tried.
+    """
+    ports = {each: _port(here, each) for each in here.roles}
+    if len(ports) == 2:
+        return Ways(forward=ports["source"], reply=ports["destination"])
+    tunnels = _tunnels(here.switch, here.devices[role])
+    return Ways(forward=ports[role], reply=tunnels) if role == "source" else Ways(forward=tunnels, reply=ports[role])
+
+
+def _port(here: local.Local, role: path.Role) -> str:
+    device = here.devices[role]
+    if not device.on_switch or device.ofport is None or device.ofport < 1:
+        raise errors.PathfinderError(
+            f"the port's device {device.name} is not on this host's switch, so no flow can be tried for it"
+        )
+    return f"in_port={device.ofport}"
+
+
+def _tunnels(switch: database.Switch, device: record.Device) -> str:
+    """Return the way that packets of the port's network come from br-tun: the patch port, in the local VLAN."""
+    bridges = {one.name: one.bridge for one in switch.interfaces}
+    patches = [one for one in switch.interfaces if one.bridge == BRIDGE and one.type == "patch"]
+    found = next((one for one in patches if bridges.get(one.options.get("peer", "")) == "br-tun"), None)
+    if found is None or found.ofport is None or found.ofport < 1:
+        raise errors.PathfinderError(f"{BRIDGE} has no patch port to br-tun on this host, so no flow can be tried")
+    if device.tag in (None, _DEAD_VLAN):
+        raise errors.PathfinderError(
+            f"{device.name} has {'no VLAN tag' if device.tag is None else 'the dead VLAN tag'} on this host: Neutron's "
+            "agent has not wired it, and no flow can be tried before it has"
+        )
+    return f"in_port={found.ofport},dl_vlan={device.tag}"
+
+
+def rules(plan: path.Plan, come: Ways, priority: int, *, neighbours: bool) -> tuple[flows.Rule, ...]:
+    """Write the flows: the probe's packets and their answers, no other traffic.
+
+    Args:
+        plan: The path.
+        come: How the packets come into br-int.
+        priority: Of all of the flows.
+        neighbours: Whether the two ends' questions for each other's MAC address (ARP, RFC 4861) are let through too.
+    """
+    matches = [f"{come.forward},{_probe(plan, 'forward')}", f"{come.reply},{_probe(plan, 'reply')}"]
+    if neighbours:
+        about = _solicitations(plan)
+        matches += [f"{come.forward},{one}" for one in about["forward"]]
+        matches += [f"{come.reply},{one}" for one in about["reply"]]
+    return tuple(flows.Rule(priority=priority, match=one) for one in matches)
+
+
+def _probe(plan: path.Plan, direction: path.Direction) -> str:
+    first, second = plan.source.address, plan.destination.address
+    if direction == "reply":
+        first, second = second, first
+    is_v6 = plan.ip_version == 6
+    if plan.protocol == "icmp":
+        requests = direction == "forward"
+        kind = f"icmp6,icmpv6_type={128 if requests else 129}" if is_v6 else f"icmp,icmp_type={8 if requests else 0}"
+        port = ""
+    else:
+        kind = f"{plan.protocol}6" if is_v6 else plan.protocol
+        port = f",{plan.protocol}_{'dst' if direction == 'forward' else 'src'}={plan.port}"
+    family = "ipv6" if is_v6 else "nw"
+    return f"{kind},{family}_src={first},{family}_dst={second}{port}"
+
+
+def _solicitations(plan: path.Plan) -> dict[path.Direction, Sequence[str]]:
+    """Return the matches of both ends' questions and answers, by the direction that they go in."""
+    near, far = plan.source, plan.destination
+    if plan.ip_version == 4:
+        return {
+            "forward": [f"arp,arp_spa={near.address},arp_tpa={far.address}"],
+            "reply": [f"arp,arp_spa={far.address},arp_tpa={near.address}"],
+        }
+    return {"forward": _discovery(near, far), "reply": _discovery(far, near)}
+
+
+def _discovery(sender: path.Endpoint, receiver: path.Endpoint) -> list[str]:
+    """Return the sender's solicitation for the receiver's address, and its advertisement of its own."""
+    return [
+        f"icmp6,icmpv6_type=135,dl_src={sender.port.mac},nd_target={receiver.address}",
+        f"icmp6,icmpv6_type=136,dl_src={sender.port.mac},nd_target={sender.address}",
+    ]

@@ -1,0 +1,296 @@
+"""The journal: what is changed on this host for the moment, and how to undo it, on disk before anything changes."""
+
+import contextlib
+import datetime
+import fcntl
+import os
+import pathlib
+import secrets
+import stat
+import time
+from collections.abc import Generator
+from typing import Annotated, Literal
+
+import pydantic
+
+from .. import errors, path, process
+from . import change as change_
+from . import flows, mirror, place, port_security
+
+KEPT = 20
+"""Closed entries that are kept, to tell an operator what was undone and by whom."""
+
+By = Literal["action", "guard", "sweep"]
+Kind = Annotated[
+    flows.Flows | port_security.PortSecurity | mirror.Mirror,
+    pydantic.Field(discriminator="kind"),
+]
+
+
+class Entry(path.Model):
+    """One temporary change."""
+
+    version: Literal[1] = 1
+    id: Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9a-f]{12}$")]
+    change: Kind
+    action: str
+    """What it is for: the action's name."""
+    run: str = ""
+    created: str
+    """UTC, ISO 8601."""
+    deadline: float
+    """Seconds since the epoch after which it must be gone."""
+    stays: bool = False
+    """Whether it lives until its deadline without the process that made it."""
+    pid: int
+    """The process that made it."""
+    attempts: int = 0
+    """How often an undo has failed."""
+    error: str = ""
+    """Why the last one failed."""
+    conflict: str = ""
+    """What others have changed meanwhile, so that nothing was put back: an operator must look."""
+    closed: str = ""
+    """UTC, ISO 8601; empty while it is open."""
+    by: By | None = None
+    outcome: change_.Outcome | None = None
+
+    @property
+    def until(self) -> str:
+        """The deadline in words, UTC."""
+        return datetime.datetime.fromtimestamp(self.deadline, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+    def __str__(self) -> str:
+        what = f"{self.change.describe()}, by {self.action}"
+        return f"{self.id}: {what}{f' of run {self.run}' if self.run else ''} since {self.created}"
+
+
+class Busy(errors.PathfinderError):
+    """Another process changes or undoes something on this unit."""
+
+
+class Journal:
+    """A folder with one file for each open change, readable by its owner only."""
+
+    def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
+        self.directory = pathlib.Path(directory or place.directory()).absolute()
+        self._open = self.directory / "open"
+        self._closed = self.directory / "closed"
+
+    def write(self, entry: Entry) -> None:
+        """Put an entry on disk for good: whole or not at all, and still there after a power cut.
+
+        Raises:
+            PathfinderError: The disk does not take it; nothing may be changed then.
+        """
+        try:
+            self._prepare()
+            _write(self._open / f"{entry.id}.json", entry.model_dump_json(indent=1))
+        except OSError as error:
+            raise errors.PathfinderError(
+                f"the journal {self.directory} cannot be written ({error.strerror or error}), and without it nothing "
+                "is changed on this host; make room there or repair it"
+            ) from error
+
+    def entries(self) -> list[Entry]:
+        """Return what is open, the oldest first.
+
+        Raises:
+            PathfinderError: A file cannot be read; that is said rather than passed over.
+        """
+        found, damaged = self.readable()
+        if damaged:
+            raise damaged[0]
+        return found
+
+    def readable(self) -> tuple[list[Entry], list[errors.PathfinderError]]:
+        """Return what is open, the oldest first, and an error for each file that cannot be read."""
+        found: list[Entry] = []
+        damaged: list[errors.PathfinderError] = []
+        for file in _files(self._open):
+            try:
+                entry = _read(file)
+            except errors.PathfinderError as error:  # noqa: PERF203 - one must not hide the others
+                damaged.append(error)
+            else:
+                found += [entry] if entry is not None else []
+        return sorted(found, key=lambda entry: entry.created), damaged
+
+    def entry(self, identifier: str) -> Entry | None:
+        """Return an open entry; None where it is closed.
+
+        Raises:
+            PathfinderError: Its file cannot be read.
+        """
+        return _read(self._open / f"{identifier}.json")
+
+    def close(self, entry: Entry, outcome: change_.Outcome, by: By) -> None:
+        """Take an entry off the list of what is open; its undo has been seen to work."""
+        done = entry.model_copy(update={"closed": _now(), "by": by, "outcome": outcome, "error": ""})
+        with contextlib.suppress(OSError):  # a full disk must not keep open what is undone
+            file = self._closed / f"{entry.id}.json"
+            _write(file, done.model_dump_json(indent=1))
+            others = sorted(set(_files(self._closed)) - {file}, key=lambda each: each.stat().st_mtime)
+            for old in others[: 1 - KEPT]:
+                old.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of a disk that fails now: the next sweep finds nothing to undo
+            (self._open / f"{entry.id}.json").unlink(missing_ok=True)
+            _sync(self._open)
+
+    def closed(self) -> list[Entry]:
+        """Return what was closed of late, the newest first."""
+        found: list[Entry] = []
+        for file in _files(self._closed):
+            with contextlib.suppress(errors.PathfinderError):
+                entry = _read(file)
+                found += [entry] if entry is not None else []
+        return sorted(found, key=lambda entry: entry.closed, reverse=True)
+
+    def note(self, entry: Entry) -> None:
+        """Write down how an undo failed; a disk that does not take it changes nothing."""
+        if not (self._open / f"{entry.id}.json").exists():
+            return  # its guard has undone and closed it meanwhile
+        with contextlib.suppress(errors.PathfinderError):
+            self.write(entry)
+
+    def is_empty(self) -> bool:
+        """Return whether nothing is open, at the cost of one look at a folder."""
+        return not place.open_entries(self.directory)
+
+    def remove(self) -> None:
+        """Remove the folder, once nothing is open."""
+        if not self.is_empty():
+            return
+        for folder in (self._open, self._closed, self.directory):
+            with contextlib.suppress(OSError):
+                for file in folder.iterdir():
+                    if file.is_file():
+                        file.unlink()
+                folder.rmdir()
+
+    @contextlib.contextmanager
+    def lock(self, doing: str, wait: float = 0.0) -> Generator[None]:
+        """Keep other processes of this unit from changing or undoing anything; it ends with this process and its tools.
+
+        Args:
+            doing: What for, in words, for those who find it held.
+            wait: Seconds that it is waited for.
+
+        Raises:
+            Busy: Another process holds it.
+            PathfinderError: The folder cannot be made.
+        """
+        try:
+            self._prepare()
+            descriptor = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise errors.PathfinderError(
+                f"{self.directory} cannot be used ({error.strerror or error}), so nothing is changed on this host"
+            ) from error
+        try:
+            _flock(descriptor, wait)
+            os.ftruncate(descriptor, 0)
+            with contextlib.suppress(OSError):  # no room for a word about it
+                os.pwrite(descriptor, f"{doing} (process {os.getpid()})".encode(), 0)
+            with process.sharing(descriptor):
+                yield
+        finally:
+            os.close(descriptor)
+
+    def _prepare(self) -> None:
+        """Make the folders, for their owner only.
+
+        Raises:
+            OSError: That is not possible, or something else has their name.
+        """
+        for folder in (self.directory, self._open, self._closed):
+            if not folder.exists():
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _sync(folder.parent)
+            about = folder.lstat()
+            if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid():
+                raise NotADirectoryError(f"{folder} is not a folder of this user's own")
+            if stat.S_IMODE(about.st_mode) != 0o700:
+                folder.chmod(0o700)
+
+
+def new(kind: Kind, *, seconds: float, action: str, run: str = "", stays: bool = False) -> Entry:
+    """Make an entry for a change that may live for so many seconds from now."""
+    return Entry(
+        id=secrets.token_hex(6),
+        change=kind,
+        action=action,
+        run=run,
+        created=_now(),
+        deadline=time.time() + seconds,
+        stays=stays,
+        pid=os.getpid(),
+    )
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+
+
+def _files(folder: pathlib.Path) -> list[pathlib.Path]:
+    try:
+        return [file for file in folder.iterdir() if file.suffix == ".json"]
+    except FileNotFoundError:
+        return []
+
+
+def _read(file: pathlib.Path) -> Entry | None:
+    """Return what is in a file; None where it is gone, because its entry has been closed at this moment."""
+    try:
+        return Entry.model_validate_json(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise errors.PathfinderError(
+            f"the journal's file {file} cannot be read, so a change that it speaks of may be left: look into it, undo "
+            f"by hand what it names, and delete it ({type(error).__name__})"
+        ) from error
+
+
+def _write(file: pathlib.Path, text: str) -> None:
+    """Write a file so that after a crash there is the old one or the new one, and nothing between (rename(2))."""
+    fresh = file.with_suffix(".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(text.encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+        fresh.replace(file)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
+    _sync(file.parent)
+
+
+def _sync(folder: pathlib.Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _flock(descriptor: int, wait: float) -> None:
+    end = time.monotonic() + wait
+    while not _locks(descriptor):
+        if time.monotonic() >= end:
+            holder = os.pread(descriptor, 300, 0).decode(errors="replace")
+            raise Busy(
+                f"another temporary change is under way on this unit: {holder or 'a process that does not say'}; "
+                "wait for its end"
+            )
+        time.sleep(0.02)
+
+
+def _locks(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,128 @@
+"""A bridge's flows as a stream of lines: 100,000 are an ordinary hypervisor (`ovs-ofctl dump-flows`, ovs-ofctl(8)).
+
+A line is ` cookie=…, duration=…, table=…, n_packets=…, n_bytes=…, REST`, where REST is timeouts, flags, ages, match and
+actions (`ofputil_flow_stats_format` in `ofp-flow.c`, the same from Open vSwitch 2.9 to 4.0).
+"""
+
+import collections
+import contextlib
+import fcntl
+import os
+import re
+import select
+from collections.abc import Iterator, Sequence
+
+from .. import errors, process
+
+VERSIONS = "OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15"
+"""What is offered to a bridge, which takes the highest that it speaks: groups came with 1.1, meters with 1.3."""
+_PATIENCE = 15.0
+"""Seconds without a byte after which ovs-vswitchd counts as silent."""
+_PIPE = 1 << 20
+_HEADING = re.compile(rb"^(?:OFPST|NXST)_FLOW reply(?: \(OF1\.(?P<minor>\d)\))?")
+_TABLE = re.compile(rb" table=(\d+), n_packets=(0,)?")
+_HEADINGS = (b"OFPST_", b"NXST_")
+_LOG_LINE = re.compile(r"\S+\|\d+\|\w+\|[A-Z]+\|")
+
+
+class Flows:
+    """The flows of one bridge, asked for as they are read."""
+
+    def __init__(self, bridge: str, match: str = "") -> None:
+        """Ask for the flows that are as narrow as `match` or narrower."""
+        self.bridge = bridge
+        self.openflow = ""
+        """The version that was spoken, such as `OpenFlow14`; empty until the first chunk has come."""
+        self.strange: list[bytes] = []
+        """Lines that are neither a flow nor a heading."""
+        self._command = ["ovs-ofctl", "--no-names", "-O", VERSIONS, "dump-flows", bridge, *([match] if match else [])]
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield chunks of whole lines, each of which is a flow.
+
+        Raises:
+            PathfinderError: The bridge does not answer, or does not understand the match.
+        """
+        try:
+            for chunk in _chunks(self._command):
+                if flows := self._flows(chunk):
+                    yield flows
+        except process.ProcessError as error:
+            raise errors.PathfinderError(refusal(self.bridge, error)) from error
+
+    def _flows(self, chunk: bytes) -> bytes:
+        if not chunk.startswith(_HEADINGS) and not any(b"\n" + one in chunk for one in _HEADINGS):
+            return chunk
+        kept: list[bytes] = []
+        for line in chunk.splitlines(keepends=True):
+            if line.startswith(b" "):
+                kept.append(line)
+            elif heading := _HEADING.match(line):
+                self.openflow = f"OpenFlow1{(heading['minor'] or b'0').decode()}"
+            else:
+                self.strange.append(line)
+        return b"".join(kept)
+
+
+class Tally:
+    """Counts flows as they pass by."""
+
+    def __init__(self) -> None:
+        self.flows: collections.Counter[int] = collections.Counter()
+        """By table."""
+        self.unhit: collections.Counter[int] = collections.Counter()
+        """Those that no packet has met."""
+
+    def add(self, chunk: bytes) -> None:
+        """Count the flows of a chunk of whole lines."""
+        for (table, unhit), count in collections.Counter(_TABLE.findall(chunk)).items():
+            self.flows[int(table)] += count
+            self.unhit[int(table)] += count if unhit else 0
+
+
+def refusal(bridge: str, error: process.ProcessError) -> str:
+    """Say why ovs-ofctl failed."""
+    lines = [line for line in error.stderr.splitlines() if not _LOG_LINE.match(line)] or ["no message"]
+    said = " ".join(" ".join(lines).split()).removeprefix("ovs-ofctl: ")[:300]
+    if error.status is None or re.search("is not a bridge|failed to (connect|open)|Connection", error.stderr):
+        return f"ovs-vswitchd does not answer for {bridge}; is openvswitch-switch running? ({said})"
+    return f"the flows of {bridge} cannot be read: {said}"
+
+
+def _chunks(command: Sequence[str]) -> Iterator[bytes]:
+    """Yield what a tool prints, in whole lines.
+
+    Raises:
+        ProcessError: The tool failed, or printed nothing for a long time.
+    """
+    tool = process.Running(command)
+    try:
+        rest = b""
+        for more in _pieces(tool, command):
+            lines, newline, last = more.rpartition(b"\n")
+            if newline:
+                yield rest + lines + newline
+                rest = last
+            else:
+                rest += more
+        _, said = tool.finish(_PATIENCE)
+        if tool.status:
+            raise process.ProcessError(command, tool.status, "", said)
+        if rest:
+            yield rest + b"\n"
+    finally:
+        tool.stop()
+
+
+def _pieces(tool: process.Running, command: Sequence[str]) -> Iterator[bytes]:
+    """Yield large pieces of a tool's stdout: it writes small ones, and to wake for each costs more than to read it."""
+    descriptor = tool.stdout.fileno()
+    with contextlib.suppress(OSError):  # the user has as many large pipes as the kernel allows
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE)
+    while True:
+        if not select.select([descriptor], [], [], _PATIENCE)[0]:
+            raise process.ProcessError(command, None, "", f"no answer within {_PATIENCE:g} s")
+        piece = os.read(descriptor, _PIPE)
+        if not piece:
+            return
+        yield piece

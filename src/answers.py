@@ -1,0 +1,160 @@
+"""What the actions answer: results as people and programs read them, with the next command to paste."""
+
+import os
+from collections.abc import Sequence
+
+from ovs_pathfinder import path
+from ovs_pathfinder.diagnosis import trials
+from ovs_pathfinder.evidence import record
+from ovs_pathfinder.temporary import journal, sweep
+
+Results = dict[str, str]
+
+
+def command(unit: str, action: str) -> str:
+    """Return the command to paste, in the syntax of the Juju that runs."""
+    name, _, rest = action.partition(" ")
+    is_old = os.environ.get("JUJU_VERSION", "3").startswith("2.")
+    return f"juju {'run-action --wait' if is_old else 'run'} {unit} {name} {rest}".rstrip()
+
+
+def plan(plan: path.Plan, application: str) -> Results:
+    """Describe a plan."""
+    units = " ".join(sorted({plan.source.unit, plan.destination.unit} - {""}))
+    lines = [
+        f"{plan.source.label} ({plan.source.address}, {plan.source.port.mac}) on {plan.source.port.host}",
+        f"{plan.destination.label} ({plan.destination.address}, {plan.destination.port.mac}) "
+        f"on {plan.destination.port.host}",
+        f"network {plan.network.name}: {plan.network.type} key {plan.network.segmentation_id:#x}, "
+        + ("one host" if plan.same_host else f"{plan.source.tunnel_address} to {plan.destination.tunnel_address}"),
+        *plan.warnings,
+    ]
+    probe = command(units, f"probe-path run={plan.run}")
+    report = command(f"{application}/leader", f"path-report run={plan.run}")
+    return {
+        "run": plan.run,
+        "summary": f"{plan.protocol} from {plan.source.label} to {plan.destination.label}, {units}",
+        "plan": "\n".join(lines),
+        "units": units,
+        "next": f"{probe}\n{report}",
+    }
+
+
+def probe(plan: path.Plan, found: record.Evidence, application: str) -> Results:
+    """Tell what a unit found out."""
+    return {
+        "run": plan.run,
+        "role": " and ".join(found.roles),
+        "summary": _probe_summary(plan, found),
+        "evidence": record.to_json(found),
+        "next": command(f"{application}/leader", f"path-report run={plan.run}"),
+    }
+
+
+def _probe_summary(plan: path.Plan, found: record.Evidence) -> str:
+    parts: list[str] = []
+    if found.probe is not None:
+        parts.append(f"{found.probe.answered} of {found.probe.transmitted} packets were answered")
+    for one in found.observations:
+        seen = one.error or f"{len(one.forward)} forward, {len(one.reply)} reply"
+        parts.append(f"{one.point} ({one.device}): {seen}")
+    return "; ".join(parts) or f"nothing could be watched for run {plan.run}"
+
+
+def nothing_arrived(plan: path.Plan) -> str:
+    """Say what to run where a report has nothing to go by."""
+    units = sorted({plan.source.unit, plan.destination.unit} - {""})
+    return (
+        f"no evidence for run {plan.run} has arrived: run probe-path on {' and '.join(units)}, "
+        f"then this again ({command(' '.join(units), f'probe-path run={plan.run}')})"
+    )
+
+
+def next_trial(plan: path.Plan, results: Results, made: Sequence[record.Trial]) -> Results:
+    """Say which trial would tell more, where packets stop in a br-int and it has not been made."""
+    hop = results.get("hop", "")
+    role: path.Role = "source" if hop.startswith("source") else "destination"
+    is_alone = role == "source" or plan.same_host
+    units = [plan.source.unit] if is_alone else [plan.source.unit, plan.destination.unit]
+    is_tried = any((one.trial, one.role) == ("flows", role) for one in made)
+    if not hop.endswith("br-int") or results["verdict"] != "broken" or is_tried or not all(units):
+        return {}
+    return {
+        "next": command(" ".join(units), f"try-flows run={plan.run}{'' if role == 'source' else ' at=destination'}")
+    }
+
+
+def trial(found: record.Trial, application: str) -> Results:
+    """Tell what a trial showed."""
+    (judged,) = trials.judge([found])
+    results = {
+        "run": found.run,
+        "effect": judged.effect,
+        "summary": judged.summary,
+        "rounds": _rounds(found),
+        "change": "\n".join(found.commands),
+        "undone": found.outcome,
+        "seconds": f"{found.lived:g}" if found.lived else "",
+        "evidence": found.model_dump_json(),
+        "next": command(f"{application}/leader", f"path-report run={found.run}"),
+    }
+    return {key: value for key, value in results.items() if value}
+
+
+def _rounds(found: record.Trial) -> str:
+    """Lay out what was sent and answered, a line a round."""
+    lines: list[str] = []
+    for name, one in (("before", found.before), ("during", found.during), ("after", found.after)):
+        if one is None:
+            continue
+        seen = [f"{point} {one.forward[point]} forward, {one.reply[point]} reply" for point in one.forward]
+        answered = [f"{one.answered} of {one.sent} answered"] if one.sent else []
+        lines.append(f"{name}: {'; '.join([*answered, *seen])}")
+    return "\n".join(lines)
+
+
+def injection(entry: journal.Entry, unit: str) -> Results:
+    """Tell which flows were added, and until when."""
+    return {
+        "summary": f"{entry.change.describe()} until {entry.until}",
+        "until": entry.until,
+        "flows": "\n".join(str(rule) for rule in getattr(entry.change, "rules", ())),
+        "next": command(unit, "clean-up"),
+    }
+
+
+def clean_up(found: Sequence[sweep.Found], latest: str, *, dry_run: bool) -> Results:
+    """Tell what was left behind, and what became of it.
+
+    Args:
+        found: What a sweep met.
+        latest: What was undone before, in words.
+        dry_run: Whether nothing was undone.
+    """
+    undone = [one for one in found if one.outcome is not None and one.outcome.state != "conflict"]
+    conflicts = [one for one in found if one.outcome is not None and one.outcome.state == "conflict"]
+    left = [one for one in found if one.outcome is None]
+    if not found:
+        summary = "Nothing is left behind on this unit."
+    elif dry_run:
+        summary = f"{_many(found)} in the journal; nothing was undone."
+    else:
+        summary = f"{_many(undone)} undone, {len(left)} left."
+    if conflicts:
+        summary += f" {_many(conflicts)} left alone, as others have changed the same since; not looked at any more."
+    results = {
+        "summary": summary,
+        "undone": _lines(undone),
+        "conflicts": _lines(conflicts),
+        "found" if dry_run else "left": _lines(left),
+        "latest": "" if found else latest,
+    }
+    return {key: value for key, value in results.items() if value}
+
+
+def _many(found: Sequence[sweep.Found]) -> str:
+    return f"{len(found)} temporary change{'' if len(found) == 1 else 's'}"
+
+
+def _lines(found: Sequence[sweep.Found]) -> str:
+    return "\n".join(map(str, found))
