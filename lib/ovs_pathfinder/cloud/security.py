@@ -230,7 +230,8 @@ def _by_rules(
 def _near(looked_at: Sequence[tuple[int, bool, Considered]]) -> tuple[Considered, ...]:
     """Return the rules that the fewest things stand against; those for another protocol are further off."""
     ordered = sorted(looked_at, key=lambda one: one[:2])
-    return tuple(one for count, _, one in ordered if count <= _FEW)[:_NEAREST]
+    fewest = max(1, min((count for count, *_ in ordered), default=0))
+    return tuple(one for count, _, one in ordered if count <= min(fewest, _FEW))[:_NEAREST]
 
 
 def _add_group(port: path.Port) -> str:

@@ -433,7 +433,9 @@ def _ended(made: protocol.Made, spent: float) -> dict[str, object]:
 def _interrupted(made: protocol.Made) -> str:
     if made.outcome is not None and made.outcome.state == "conflict":
         return "Others changed the same meanwhile, so this trial tells nothing."
-    if made.outcome is None or made.outcome.state == "undone":
+    if made.outcome is None:
+        return "The change could not be undone at once, so this trial tells nothing."
+    if made.outcome.state == "undone":
         return ""
     return "The change was gone before the trial had ended (the switch or Neutron's agent restarted?): try again."
 

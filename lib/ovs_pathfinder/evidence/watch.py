@@ -8,8 +8,8 @@ from .. import path
 from . import capture, packet, probe, record
 
 _SYN, _RST, _ACK = 0x02, 0x04, 0x10
-_KEPT = 500
-"""Identities that are kept at each point; a probe has 200 at the most, and others may use the same port."""
+_KEPT = 1000
+"""Identities that are kept at each point; a trial has 600 at the most, and others may use the same port."""
 
 
 class _Sight:

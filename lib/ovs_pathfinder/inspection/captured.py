@@ -21,7 +21,7 @@ def of_capture(wanted: subjects.Wanted, context: context_.Context) -> subjects.S
     """
     where = context.folder / wanted.file
     data = _read(where, wanted.packet)
-    here = subjects.Here()
+    here = subjects.Here.read()
     found = frame.describe(data, _tunnel_ports(here.switch))
     plan = _plan(wanted, context)
     text = f"packet {wanted.packet} of {where.name}, {found.words}"

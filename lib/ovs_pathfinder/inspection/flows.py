@@ -16,6 +16,7 @@ from ..vswitch import datapath, dump, flow, named, selection, state, tables, wor
 from . import answer, context, query
 
 _MATCH = r"^[A-Za-z0-9_.:/=,+-]*$"
+_NOTHING = re.compile(rb"(?!)")
 _OURS = re.compile(rf"{flows.COOKIE_MARK:#x}[0-9a-f]{{10}}")
 
 Owner = Literal["agent", "ovs-pathfinder", "foreign", "unknown"]
@@ -148,14 +149,15 @@ def _match(query: Query) -> str:
 
 
 def _selection(query: Query, port: state.Port | None) -> selection.Selection:
+    hit = query.hit and not query.changed
     if port is None:
-        return selection.Selection(hit=query.hit and not query.changed)
+        return selection.Selection(hit=hit)
     pattern = selection.of_port(
         port.ofport if port.bridge == query.bridge else None,
         port.mac,
         is_integration=query.bridge == wording.INTEGRATION,
     )
-    return selection.Selection(hit=query.hit and not query.changed, pattern=pattern or re.compile(rb"(?!)"))
+    return selection.Selection(hit=hit, pattern=pattern or _NOTHING, vlan=port.local_vlan)
 
 
 def _lines(dumped: dump.Flows, wanted: selection.Selection, tally: dump.Tally) -> Iterator[bytes]:
@@ -174,12 +176,13 @@ def _moved(
     notes: list[str],
 ) -> list[selection.Moved]:
     """Dump twice, and return what differs."""
-    context.log(f"dumping {query.bridge} twice, {query.changed:g} s apart")
+    context.log(f"dumping {query.bridge}")
     _make_current(notes)
     first: dict[bytes, bytes] = {}
     began = time.monotonic()
     for chunk in _chunks(dumped, _selection(query, port), dump.Tally()):
         first.update(selection.counters(chunk))
+    context.log(f"dumping {query.bridge} again, {query.changed:g} s later")
     time.sleep(max(0.0, query.changed - (time.monotonic() - began)))
     _make_current(notes)
     return list(selection.moved(first, _chunks(dumped, _selection(query, port), tally)))
@@ -290,9 +293,10 @@ def _summary(query: Query, total: int, found: list[selection.Moved]) -> str:
             f"Within {query.changed:g} s packets met {kinds['moved']} of {total} flows of {where}"
             f"{f' that name {query.port}' if query.port else ''}; {kinds['new']} are new, {kinds['gone']} are gone."
         )
-    met = "have been met by packets" if query.hit else ""
-    verbs = " and ".join(part for part in (f"name {query.port}" if query.port else "", met) if part)
-    return f"{len(found)} of {total} flows of {where} {verbs}." if verbs else f"There are {total} flows of {where}."
+    those = " and ".join(
+        part for part in (f"name {query.port}" if query.port else "", "met packets" if query.hit else "") if part
+    )
+    return f"{len(found)} of {total} flows of {where}{f': those that {those}' if those else ''}."
 
 
 def _cut(line: bytes) -> str:

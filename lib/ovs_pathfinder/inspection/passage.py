@@ -9,7 +9,6 @@ from ..cloud import groups, neutron, rules, search, security
 from ..evidence import filtered, synthetic
 
 _ECHO = {4: 8, 6: 128}
-_LAG = "the agent has not followed"
 _NOBODY = "00:00:00:00:00:00"
 """The MAC address of a sender that is no port: nothing looks at it."""
 
@@ -57,25 +56,32 @@ class Check(path.Model):
     @property
     def differs(self) -> bool:
         """Whether the flows do something else than the rules say; not where one of both cannot be told."""
-        known = self.flows is not None and None not in (self.flows.passes, self.verdict.passes)
-        return known and self.flows is not None and self.flows.passes != self.verdict.passes
+        if self.flows is None or None in (self.flows.passes, self.verdict.passes):
+            return False
+        return self.flows.passes != self.verdict.passes
 
     @property
     def compared(self) -> str:
         """Hold the flows against the rules, in a sentence without its full stop; empty where there is nothing."""
         if self.flows is None:
             return ""
-        where = self.flows.where
         if self.flows.passes is None:
-            return f"what the flows of this host do cannot be told: {where}"
-        if self.differs and self.flows.passes:
-            return f"Neutron's rules do not let it {self.way}; the flows of this host do ({where}): " + _LAG
+            return f"what the flows of this host do cannot be told: {self.flows.where}"
         if self.differs:
-            return f"Neutron's rules let it {self.way}; the flows of this host do not ({where}): " + _LAG
+            said = "do not let" if self.flows.passes else "let"
+            return f"Neutron's rules {said} it {self.way}; {self.lag}"
         agree = (
             "agree" if self.verdict.passes is not None else f"{'let' if self.flows.passes else 'do not let'} it pass"
         )
-        return f"the flows of this host {agree} ({where})"
+        return f"the flows of this host {agree} ({self.flows.where})"
+
+    @property
+    def lag(self) -> str:
+        """Say what the flows do that the rules do not; empty where they agree."""
+        if not self.differs or self.flows is None:
+            return ""
+        done = f"let it {self.way}" if self.flows.passes else "do not"
+        return f"the flows of this host {done} ({self.flows.where}): the agent has not followed"
 
 
 class Case:

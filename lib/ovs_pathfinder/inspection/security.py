@@ -167,12 +167,12 @@ def summary(subject: str, checks: Sequence[passage.Check]) -> str:
         where = f"{'out of' if stopped.way == 'out' else 'into'} {stopped.port}"
         said = f"{who}{subject} is dropped on the way {where}, {stopped.verdict.why}"
     elif unknown is not None:
-        said = f"Whether {subject} passes cannot be told {unknown.verdict.why}"
+        said = f"Whether {subject} passes cannot be told, {unknown.verdict.why}"
     else:
         ways = [f"{one.way} {one.verdict.why}" for one in checks if one.what == "request"]
         back = [one.verdict.why for one in checks if one.what == "reply"]
         said = f"{subject} passes: {', '.join(ways)}" + (f"; its answer {_back(back)}" if back else "")
-    odd = [one.compared for one in checks if one.differs]
+    odd = [one.lag for one in checks if one.differs]
     return f"{said}{''.join(f'; but {one}' for one in odd)}."
 
 

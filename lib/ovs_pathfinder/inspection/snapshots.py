@@ -123,9 +123,7 @@ def _answer(
     *,
     is_steady: bool,
 ) -> Answer:
-    notes = [
-        f"{bridge}: its flows are not in the snapshot, or not all: {why}." for bridge, why in written.errors.items()
-    ]
+    notes = [f"The flows of {bridge} are not all in the snapshot: {why}." for bridge, why in written.errors.items()]
     notes += [sentence for bridge in switch.bridges for sentence in bridge.unread]
     if not is_steady:
         notes.append("Ports were plugged, unplugged or tagged while the snapshot was taken; take another one.")

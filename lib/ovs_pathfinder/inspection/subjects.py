@@ -36,7 +36,7 @@ class Wanted(query.Query):
     destination_port: _Port | None = None
     source_port: _Port | None = None
     file: query.OptionalText = ""
-    packet: Annotated[int, pydantic.Field(ge=1, le=10_000_000)] = 1
+    packet: Annotated[int, pydantic.Field(ge=1, le=100_000)] = 1
     megaflow: query.OptionalText = ""
     state: Literal["likely", "all"] | record.State = "likely"
 
@@ -98,10 +98,20 @@ class Subject(path.Model):
 class Here:
     """This host's switch."""
 
-    def __init__(self) -> None:
-        self.switch = database.read()
+    def __init__(self, switch: database.Switch, ports: Mapping[str, str]) -> None:
+        self.switch = switch
+        self.ports = dict(ports)
+
+    @classmethod
+    def read(cls) -> "Here":
+        """Ask the switch.
+
+        Raises:
+            PathfinderError: It does not answer.
+        """
+        switch = database.read()
         try:
-            self.ports = datapath.read_ports()
+            return cls(switch, datapath.read_ports())
         except process.ProcessError as error:
             raise errors.PathfinderError(
                 "ovs-vswitchd does not answer on this host, so no packet can be traced (is openvswitch-switch "
@@ -188,7 +198,9 @@ def of_run(wanted: Wanted, plan: path.Plan, unit: str) -> Subject:
     if not asked:
         raise errors.PathfinderError(f"nothing of run {plan.run} can be traced on {unit}: {' '.join(notes)}")
     ends = f"{plan.source.label} to {plan.destination.label}"
-    return Here().subject(f"run {plan.run}: {plan.protocol}{_numbered(plan.port)} from {ends}", asked, notes=notes)
+    return Here(here.switch, here.ports).subject(
+        f"run {plan.run}: {plan.protocol}{_numbered(plan.port)} from {ends}", asked, notes=notes
+    )
 
 
 def directions_of(wanted: Wanted) -> tuple[path.Direction, ...]:
@@ -254,7 +266,7 @@ def of_megaflow(wanted: Wanted) -> Subject:
     Raises:
         PathfinderError: There is no such flow, or the filter is none.
     """
-    here = Here()
+    here = Here.read()
     named = _UFID.fullmatch(wanted.megaflow.lower())
     try:
         flows, notes = _of_name(named["ufid"]) if named else _of_filter(wanted.megaflow)

@@ -20,7 +20,7 @@ def of_port(wanted: subjects.Wanted, context: context_.Context) -> subjects.Subj
     Raises:
         PathfinderError: The port is not here, or what is needed of the packet is not known.
     """
-    here = subjects.Here()
+    here = subjects.Here.read()
     entry = here.entry(wanted.port)
     if "remote_ip" in entry.options:
         raise errors.PathfinderError(

@@ -235,7 +235,7 @@ def _now() -> str:
 def _files(folder: pathlib.Path) -> list[pathlib.Path]:
     try:
         return [file for file in folder.iterdir() if file.suffix == ".json"]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 
@@ -243,7 +243,7 @@ def _read(file: pathlib.Path) -> Entry | None:
     """Return what is in a file; None where it is gone, because its entry has been closed at this moment."""
     try:
         return Entry.model_validate_json(file.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
         raise errors.PathfinderError(

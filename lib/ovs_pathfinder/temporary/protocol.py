@@ -54,8 +54,12 @@ def temporarily(
         with _begun(book, entry, credentials) as made:
             try:
                 yield made
-            finally:
+            except BaseException as error:
                 _end(book, made, credentials)
+                if made.left:
+                    raise errors.PathfinderError(f"{error} (and {made.left})") from error
+                raise
+            _end(book, made, credentials)
 
 
 def leave(

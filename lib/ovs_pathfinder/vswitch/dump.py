@@ -16,7 +16,7 @@ from .. import errors, process
 
 VERSIONS = "OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15"
 """What is offered to a bridge, which takes the highest that it speaks: groups came with 1.1, meters with 1.3."""
-_PATIENCE = 15.0
+_PATIENCE = 10.0
 """Seconds without a byte after which ovs-vswitchd counts as silent."""
 _PIPE = 1 << 20
 _HEADING = re.compile(rb"^(?:OFPST|NXST)_FLOW reply(?: \(OF1\.(?P<minor>\d)\))?")
@@ -35,7 +35,9 @@ class Flows:
         """The version that was spoken, such as `OpenFlow14`; empty until the first chunk has come."""
         self.strange: list[bytes] = []
         """Lines that are neither a flow nor a heading."""
-        self._command = ["ovs-ofctl", "--no-names", "-O", VERSIONS, "dump-flows", bridge, *([match] if match else [])]
+        # Without the option, names of ports are understood, and still none printed into a pipe.
+        options = [] if match else ["--no-names"]
+        self._command = ["ovs-ofctl", *options, "-O", VERSIONS, "dump-flows", bridge, *([match] if match else [])]
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield chunks of whole lines, each of which is a flow.
@@ -81,12 +83,18 @@ class Tally:
 
 
 def refusal(bridge: str, error: process.ProcessError) -> str:
-    """Say why ovs-ofctl failed."""
-    lines = [line for line in error.stderr.splitlines() if not _LOG_LINE.match(line)] or ["no message"]
-    said = " ".join(" ".join(lines).split()).removeprefix("ovs-ofctl: ")[:300]
+    """Say why the flows of a bridge could not be read."""
+    if "version negotiation failed" in error.stderr:
+        return f"{bridge} speaks none of {VERSIONS}; see its protocols with ovs-vsctl get bridge"
     if error.status is None or re.search("is not a bridge|failed to (connect|open)|Connection", error.stderr):
-        return f"ovs-vswitchd does not answer for {bridge}; is openvswitch-switch running? ({said})"
-    return f"the flows of {bridge} cannot be read: {said}"
+        return f"ovs-vswitchd does not answer for {bridge}; is openvswitch-switch running? ({said(error)})"
+    return f"the flows of {bridge} cannot be read: {said(error)}"
+
+
+def said(error: process.ProcessError) -> str:
+    """Return what ovs-ofctl found wrong, without its log and its name."""
+    lines = [line for line in error.stderr.splitlines() if not _LOG_LINE.match(line)] or ["no message"]
+    return " ".join(" ".join(lines).split()).removeprefix("ovs-ofctl: ")[:300]
 
 
 def _chunks(command: Sequence[str]) -> Iterator[bytes]:

@@ -22,13 +22,15 @@ Change = Literal["", "moved", "new", "gone"]
 class Selection:
     """What is asked for: all flows, or those that a packet has met, or those of one port."""
 
-    def __init__(self, *, hit: bool = False, pattern: re.Pattern[bytes] | None = None) -> None:
+    def __init__(self, *, hit: bool = False, pattern: re.Pattern[bytes] | None = None, vlan: int | None = None) -> None:
         """Ask.
 
         Args:
             hit: Whether a packet must have met them.
             pattern: What they must hold, such as `of_port` gives it.
+            vlan: The local VLAN of the port that the pattern is of, if it has one.
         """
+        self._others = re.compile(rb"[ ,](?:in_port=|reg5=|reg6=(?!0x%x[, ]))" % (vlan or 0))
         self._hit = hit
         self._pattern = pattern
         self._members: list[bytes] = []
@@ -48,7 +50,7 @@ class Selection:
         found = [line for line in lines if search(line)]
         if b"conj" in chunk:
             self._ids.update(number for line in found for number in _CONJUNCTION.findall(line))
-            self._members += [line for line in lines if b"conjunction(" in line and not search(line)]
+            self._members += [line for line in lines if b"conjunction(" in line and not self._others.search(line)]
         return found
 
     def kept(self, chunk: bytes) -> bytes:
@@ -58,7 +60,7 @@ class Selection:
         return b"".join(line + b"\n" for line in self.pick(chunk))
 
     def joint(self) -> list[bytes]:
-        """Return the flows that do not name the port, but are part of conjunctive matches that do; after all chunks."""
+        """Return flows of its network that name no port, of conjunctive matches that name this; after all chunks."""
         return [line for line in self._members if self._ids.intersection(_MEMBER.findall(line))]
 
 

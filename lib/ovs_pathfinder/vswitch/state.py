@@ -132,7 +132,7 @@ def read(unit: str, label: str = "") -> State:
     """Ask ovsdb-server and ovs-vswitchd for all of it.
 
     Raises:
-        PathfinderError: Open vSwitch is not installed, or ovsdb-server does not answer.
+        PathfinderError: Open vSwitch is not installed, or one of the two does not answer.
     """
     rows = database.tables(_COLUMNS)
     found = _state(rows)
@@ -182,21 +182,23 @@ def _versions(about: Mapping[str, Any]) -> Versions:
     charm = ""
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         charm = importlib.metadata.version("ovs-pathfinder")
+    try:
+        vswitchd = _VERSION.search(process.run(["ovs-appctl", "version"]))
+    except process.ProcessError as error:
+        raise errors.PathfinderError(
+            "ovs-vswitchd does not answer on this host, so nothing can be said about its flows "
+            f"(is openvswitch-switch running?): {' '.join(error.stderr.split())[:200]}"
+        ) from error
+    ovsdb = None
+    with contextlib.suppress(process.ProcessError):
+        ovsdb = _VERSION.search(process.run(["ovs-appctl", "-t", "ovsdb-server", "version"]))
     return Versions(
-        vswitchd=_version(["ovs-appctl", "version"]) or database.only(about["ovs_version"], ""),
-        ovsdb=_version(["ovs-appctl", "-t", "ovsdb-server", "version"]),
+        vswitchd=vswitchd[1] if vswitchd else database.only(about["ovs_version"], ""),
+        ovsdb=ovsdb[1] if ovsdb else "",
         schema_version=database.only(about["db_version"], ""),
         kernel=os.uname().release,
         charm=charm,
     )
-
-
-def _version(command: list[str]) -> str:
-    try:
-        found = _VERSION.search(process.run(command))
-    except errors.PathfinderError:
-        return ""
-    return found[1] if found else ""
 
 
 def _bridge(row: Mapping[str, Any]) -> Bridge:
@@ -224,7 +226,7 @@ def _with_groups(bridge: Bridge) -> Bridge:
             found[what] = _records(process.run(command, timeout=10), starts)
         except process.ProcessError as error:
             if not _NEEDS_NEWER.search(error.stderr):
-                unread.append(f"The {what} of {bridge.name} could not be read: {dump.refusal(bridge.name, error)}.")
+                unread.append(f"The {what} of {bridge.name} could not be read: {dump.said(error)}.")
     return bridge.model_copy(update={**found, "unread": tuple(unread)})
 
 

@@ -20,6 +20,7 @@ _MOST = 300_000
 
 _FLAGS = (b"reset_counts ", b"send_flow_rem ", b"check_overlap ", b"no_packet_counts ", b"no_byte_counts ")
 _AGES = re.compile(rb"(?:idle_age|hard_age|importance)=\d+, ")
+_LEARN_COOKIE = re.compile(rb",cookie=0x[0-9a-f]+")
 _TIMEOUT = re.compile(rb" (?:idle|hard)_timeout=\d+,")
 
 _PORT_TOKENS = [(b"in_port=", b""), (b"output:", b""), (b"output(port=", b""), (b"resubmit(", b"")]
@@ -43,7 +44,7 @@ _ADDRESSES = (b"dl_src=", b"dl_dst=", b"nw_", b"ipv6_", b"arp_", b"nd_", b"tp_",
 _PLAIN_NAME = re.compile(r"[A-Za-z_][\w.:-]*")
 
 _SPELT = re.compile(
-    rb"load:|goto_table:|strip_vlan|mod_(?:dl|nw|tp)_|->(?:tc|ud|sct)p_|icmpv6_|igmp|cookie=|(?:tc|ud|sct)p_(?:src|dst)="
+    rb"load:|goto_table:|strip_vlan|mod_(?:dl|nw|tp)_|->(?:tc|ud|sct)p_|icmpv6_|igmp|(?:tc|ud|sct)p_(?:src|dst)="
     rb"|eth_(?:src|dst)=|[=:]0x0\b|slaves:"
 )
 _LOAD = re.compile(rb"load:(0x[0-9a-f]+|0)->(\w+)\[\]")
@@ -75,7 +76,6 @@ _SPELLINGS = [
     (re.compile(rb"\beth_(src|dst)="), rb"dl_\1="),
     (re.compile(rb"\bicmpv6_(type|code)="), rb"icmp_\1="),
     (re.compile(rb"(?<![\w.])igmp(?!\w)"), rb"ip,nw_proto=2"),
-    (re.compile(rb"\bcookie=0x[0-9a-f]+"), rb"cookie=*"),
     (re.compile(rb"\bslaves:"), rb"members:"),
     (re.compile(rb"([=:])0x0\b(?!/)"), rb"\g<1>0"),
 ]
@@ -125,6 +125,8 @@ def texts(chunk: bytes) -> list[bytes]:
     for flag in _FLAGS:
         if flag in chunk:
             chunk = chunk.replace(flag, b"")
+    if b"learn(" in chunk:  # whose flows get the cookie of the agent that ran then
+        chunk = _LEARN_COOKIE.sub(b",cookie=*", chunk)
     count = 5
     if b"hard_age=" in chunk or b"_timeout=" in chunk or b"importance=" in chunk:
         chunk = _AGES.sub(b"", chunk)

@@ -5,6 +5,8 @@ import struct
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ovs_pathfinder import errors
 from ovs_pathfinder.evidence import frame, packet
@@ -164,3 +166,10 @@ def describe_or_none(data: bytes) -> frame.Described | None:
 def test_a_frame_without_headers_is_refused() -> None:
     with pytest.raises(errors.PathfinderError, match="after 13 bytes; capture with a larger snap length"):
         frame.describe(MADE["udp"][:13])
+
+
+@given(st.binary(max_size=160), st.sampled_from([b"", *(bytes(one[12:20]) for one in MADE.values())]))
+def test_no_bytes_make_it_fail_otherwise(data: bytes, start: bytes) -> None:
+    found = describe_or_none(ENDS + start + data)
+
+    assert found is None or all(" " not in field for field in found.fields)

@@ -322,8 +322,8 @@ def test_a_change_that_others_took_up_tells_nothing(play: Play) -> None:
 def test_what_could_not_be_undone_is_told(play: Play) -> None:
     found = try_flows(play(World(outcome=None)))
 
-    assert found.left == "1 flow could not be undone yet: no answer"
-    assert found.outcome == ""
+    assert (found.left, found.outcome) == ("1 flow could not be undone yet: no answer", "")
+    assert found.problem == "The change could not be undone at once, so this trial tells nothing."
 
 
 @pytest.mark.parametrize(("count", "longest"), [(5, 10), (200, 49)])

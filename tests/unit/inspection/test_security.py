@@ -211,7 +211,7 @@ def test_a_group_of_another_project_that_is_not_shown_leaves_the_answer_open(clo
 
     assert found.passes is None
     assert found.summary == (
-        f"Whether tcp 9443 from {sky.OHM_ADDRESS} to {sky.GUEST_ADDRESS} passes cannot be told as security group "
+        f"Whether tcp 9443 from {sky.OHM_ADDRESS} to {sky.GUEST_ADDRESS} passes cannot be told, as security group "
         f"{sky.MANAGEMENT_GROUP} is not shown to these credentials."
     )
 

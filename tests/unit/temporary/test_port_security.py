@@ -379,10 +379,9 @@ def assert_true(neutron: Neutron, book: journal.Journal, before: dict[str, Any])
 
 @pytest.mark.parametrize(("call", "failure"), [case[:2] for case in CASES], ids=[case[2] for case in CASES])
 def test_what_neutron_fails_at_is_undone_in_the_end_and_never_said_to_be_before(
-    neutron: Neutron, book: journal.Journal, no_guard: None, impatient: None, monkeypatch: pytest.MonkeyPatch,
+    neutron: Neutron, book: journal.Journal, no_guard: None, impatient: None,
     call: tuple[str, str, int], failure: dict[str, Any],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(port_security, "SETTLED", 3.0)
     before, kind = neutron.port, neutron.read()
     service, method, skip = call
     neutron.fail(failure | {"service": service, "method": method, "skip": skip})

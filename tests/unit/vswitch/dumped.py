@@ -81,6 +81,20 @@ def table() -> str:
     return agent.br_int([wired(port, vlan) for port, (_, vlan) in PORTS.items()], rules, COOKIE, members)
 
 
+def plug() -> str:
+    """Return what ovs-vsctl is told to make br-int with its ports, which are dummies."""
+    told = ["add-br br-int", "set Bridge br-int datapath_type=dummy fail_mode=secure"]
+    for port in switch().ports:
+        ids = " ".join(f"external_ids:{key}={value}" for key, value in port.external_ids.items())
+        known = " ".join(f"other_config:{key}={value}" for key, value in port.other_config.items())
+        told += [
+            f"add-port br-int {port.name} tag={port.tag}",
+            f"set Interface {port.name} type=dummy ofport_request={port.ofport} {ids}",
+            f"set Port {port.name} {known}",
+        ]
+    return " -- ".join(told)
+
+
 @functools.cache
 def lines() -> tuple[str, ...]:
     """Return the flows of that bridge as a real switch dumps them."""

@@ -117,7 +117,7 @@ BAD: dict[str, tuple[Spoil, str]] = {
     "no object": (lambda text: re.sub("# port .*", "# port [1]", text), "is not as it should be"),
     "no port": (lambda text: re.sub("# port .*", '# port {"name": []}', text), "should be (ports.0.bridge)"),
     "a flow less": (lambda text: text.replace(FLOWS[4] + "\n", "", 1), "does not hold as many flows of br-int as"),
-    "no end of a bridge": (lambda text: re.sub("# flows-end.*\n", "", text), "does not hold as many flows of br-int"),
+    "no end of a bridge": (lambda text: re.sub("\n# flows-end.*", "", text), "does not hold as many flows of br-int"),
 }  # fmt: skip
 
 
