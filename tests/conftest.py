@@ -16,6 +16,17 @@ hypothesis.settings.load_profile("any machine")
 StartLab = Callable[..., hosts.Lab]
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how often the kill test has killed."""
+    passed: list[pytest.TestReport] = terminalreporter.getreports("passed")
+    told = [str(value) for report in passed for name, value in report.user_properties if name == "kill test"]
+    if told:
+        terminalreporter.section("kill test")
+        for line in told:
+            terminalreporter.line(line)
+        terminalreporter.line(f"{sum(int(line.split()[0]) for line in told)} kills in all")
+
+
 @pytest.fixture(scope="session")
 def lab_support() -> None:
     """Skip where no lab can run; fail instead in CI, where one must."""

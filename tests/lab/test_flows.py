@@ -40,7 +40,7 @@ def test_what_moves_while_packets_pass_is_told(start_lab: conftest.StartLab) -> 
     rises = {(one["table"], one["match"]): one["rise"] for one in found.answer["flows"] if one["change"] == "moved"}
     assert rises[60, f"in_port={topology.SOURCE.device}"] >= 5
     assert [one["owner"] for one in found.answer["flows"] if one["change"] == "new"] == ["foreign"]
-    assert "1 are new, 0 are gone" in found.summary
+    assert "1 new, 0 gone" in found.summary
 
 
 def test_a_quiet_switch_moves_nothing(start_lab: conftest.StartLab) -> None:

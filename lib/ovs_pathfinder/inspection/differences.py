@@ -41,6 +41,8 @@ class Source(path.Model):
     taken: str
     """UTC, ISO 8601."""
     ovs_version: str
+    flows: int
+    """Those that were compared."""
 
 
 class Flow(path.Model):
@@ -91,8 +93,6 @@ class Answer(answer.Answer):
     after: Source
     same: bool
     """Whether flows, groups, meters, ports, bridges and settings are the same; versions may differ."""
-    compared: int
-    """Flows of the later one that were compared."""
     bridges: int
     """Bridges that both have."""
     gone: int
@@ -129,10 +129,9 @@ def run(query: Query, context: context.Context) -> Answer:
     return Answer(
         summary=_summary(found, kinds),
         notes=tuple(_notes(found, before.switch, after.switch)),
-        before=_source(names[0], before.switch),
-        after=_source(names[1], after.switch),
+        before=_source(names[0], before.switch, sum(one.before.flows for one in found.bridges)),
+        after=_source(names[1], after.switch, sum(one.after.flows for one in found.bridges)),
         same=not rows and not found.unread and not _settings(found),
-        compared=sum(one.after.flows for one in found.bridges),
         bridges=len(found.bridges),
         gone=kinds["gone"],
         new=kinds["new"],
@@ -145,9 +144,15 @@ def run(query: Query, context: context.Context) -> Answer:
     )
 
 
-def _source(name: str, switch: state.State) -> Source:
-    versions = switch.versions
-    return Source(name=name, unit=switch.unit, host=switch.host, taken=switch.taken, ovs_version=versions.vswitchd)
+def _source(name: str, switch: state.State, flows: int) -> Source:
+    return Source(
+        name=name,
+        unit=switch.unit,
+        host=switch.host,
+        taken=switch.taken,
+        ovs_version=switch.versions.vswitchd,
+        flows=flows,
+    )
 
 
 def _rows(found: comparison.Compared, before: state.State, after: state.State) -> Iterator[Flow]:
@@ -190,25 +195,28 @@ def _settings(found: comparison.Compared) -> list[settings.Setting]:
 
 
 def _summary(found: comparison.Compared, kinds: Mapping[str, int]) -> str:
-    whole = f"{_many(sum(one.after.flows for one in found.bridges), 'flow')} on {_many(len(found.bridges), 'bridge')}"
+    before, after = sum(one.before.flows for one in found.bridges), sum(one.after.flows for one in found.bridges)
+    where = f"on {_many(len(found.bridges), 'bridge')}"
     versions = [
         f"{_PROGRAMS[one.field]} {one.before or 'unknown'} to {one.after or 'unknown'}"
         for one in found.settings.settings
         if one.kind == "version"
     ]
-    differing = sum(kinds.values())
     others = _settings(found)
-    if not differing and not others and not found.unread:
+    if not kinds and not others and not found.unread:
         changed = f"; only the version changed, {versions[0]}" if len(versions) == 1 else ""
         changed = f"; only versions changed, {', '.join(versions)}" if len(versions) > 1 else changed
-        return f"The rules are the same: {whole}{changed}."
+        return f"The rules are the same: {_many(after, 'flow')} {where}{changed}."
     counts = ", ".join(f"{kinds[kind]} {kind}" for kind in ("gone", "new", "changed") if kinds.get(kind))
-    flows_ = f"{differing} of {whole} {'differs' if differing == 1 else 'differ'} ({counts})"
-    parts = [flows_ if differing else f"The flows are the same: {whole}"]
+    differing = sum(kinds.values())
+    flows = (
+        f"{_many(differing, 'flow')} {'differs' if differing == 1 else 'differ'} ({counts}), of {before} before and "
+    )
+    parts = [f"{flows}{after} after {where}" if kinds else f"The flows are the same: {_many(after, 'flow')} {where}"]
     if others:
-        kind = collections.Counter(one.kind for one in others)
+        what = collections.Counter(one.kind for one in others)
         parts.append(
-            "different settings: " + ", ".join(f"{_many(count, f'{what} setting')}" for what, count in kind.items())
+            "different settings: " + ", ".join(_many(count, f"{kind} setting") for kind, count in what.items())
         )
     if found.unread:
         parts.append(f"the flows of {', '.join(found.unread)} could not be compared")

@@ -5,7 +5,7 @@ import contextlib
 import heapq
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, ClassVar, Literal
 
 import pydantic
@@ -105,7 +105,15 @@ def run(query: Query, context: context.Context) -> Answer:
     Raises:
         PathfinderError: There is no such bridge or port, or the switch does not answer.
     """
-    switch = state.read_database()
+    dumped = dump.Flows(query.bridge, _match(query))
+    with contextlib.ExitStack() as ending:
+        ending.callback(dumped.cancel)
+        if not query.changed:
+            dumped.begin()  # while ovsdb-server is asked
+        return _answer(query, context, state.read_database(), dumped)
+
+
+def _answer(query: Query, context: context.Context, switch: state.State, dumped: dump.Flows) -> Answer:
     bridges = [one.name for one in switch.bridges]
     if query.bridge not in bridges:
         raise errors.PathfinderError(
@@ -113,12 +121,12 @@ def run(query: Query, context: context.Context) -> Answer:
         )
     port = _find(switch, query) if query.port else None
     notes = list(_notes(query, port))
-    dumped, tally = dump.Flows(query.bridge, _match(query)), dump.Tally()
+    tally = dump.Tally()
     if query.changed:
-        found = _moved(query, port, dumped, tally, context, notes)
+        found = _moved(query, port, dumped, tally, context.log, notes)
     else:
         found = [selection.Moved(line, "") for line in _lines(dumped, _selection(query, port), tally)]
-    return _answer(query, switch, dumped, tally, found, notes)
+    return _told(query, switch, dumped, tally, found, notes)
 
 
 def _find(switch: state.State, query: Query) -> state.Port:
@@ -172,17 +180,17 @@ def _moved(
     port: state.Port | None,
     dumped: dump.Flows,
     tally: dump.Tally,
-    context: context.Context,
+    log: Callable[[str], None],
     notes: list[str],
 ) -> list[selection.Moved]:
     """Dump twice, and return what differs."""
-    context.log(f"dumping {query.bridge}")
+    log(f"dumping {query.bridge}")
     _make_current(notes)
     first: dict[bytes, bytes] = {}
     began = time.monotonic()
     for chunk in _chunks(dumped, _selection(query, port), dump.Tally()):
         first.update(selection.counters(chunk))
-    context.log(f"dumping {query.bridge} again, {query.changed:g} s later")
+    log(f"dumping {query.bridge} again, {query.changed:g} s later")
     time.sleep(max(0.0, query.changed - (time.monotonic() - began)))
     _make_current(notes)
     return list(selection.moved(first, _chunks(dumped, _selection(query, port), tally)))
@@ -203,7 +211,7 @@ def _make_current(notes: list[str]) -> None:
         notes.append(f"The counters may lag by some seconds: {error}.")
 
 
-def _answer(
+def _told(
     query: Query,
     switch: state.State,
     dumped: dump.Flows,
@@ -291,7 +299,7 @@ def _summary(query: Query, total: int, found: list[selection.Moved]) -> str:
         kinds = collections.Counter(one.change for one in found)
         return (
             f"Within {query.changed:g} s packets met {kinds['moved']} of {total} flows of {where}"
-            f"{f' that name {query.port}' if query.port else ''}; {kinds['new']} are new, {kinds['gone']} are gone."
+            f"{f' that name {query.port}' if query.port else ''}; {kinds['new']} new, {kinds['gone']} gone."
         )
     those = " and ".join(
         part for part in (f"name {query.port}" if query.port else "", "met packets" if query.hit else "") if part

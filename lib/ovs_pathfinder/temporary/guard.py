@@ -64,7 +64,8 @@ def main() -> None:
     # The host shuts down, or somebody ends this: undo at once. From `ready` on that must work.
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGTERM, _go_on)
-    os.write(1, f"{_READY}\n".encode())
+    with contextlib.suppress(BrokenPipeError):  # the action is gone already
+        os.write(1, f"{_READY}\n".encode())
     pipe = sys.stdin.fileno()
     _wait([pipe, woken], deadline + GRACE)
     book = journal.Journal(given["journal"])
@@ -74,8 +75,10 @@ def main() -> None:
         _wait([pipe, woken], time.monotonic() + GRACE)
     while given["stays"] and not _is_any([woken]) and time.monotonic() < deadline and _is_open(book, given["entry"]):
         _wait([woken], min(deadline, time.monotonic() + LOOK))
-    # One that is told to end while its action lives must not wait for the lock that this holds.
-    _undo(book, given["entry"], credentials, wait=0.0 if _is_any([woken]) else GRACE)
+    if _is_any([woken]):
+        # At once, whoever holds the lock; and once more below, when the action's last tool has let go of it.
+        _undo_for_now(book, given["entry"], credentials)
+    _undo(book, given["entry"], credentials)
 
 
 def _go_on(number: int, frame: object) -> None:
@@ -100,7 +103,7 @@ def _wait(descriptors: list[int], until: float) -> None:
     select.select(descriptors, [], [], max(0.0, until - time.monotonic()))
 
 
-def _undo(book: journal.Journal, identifier: str, credentials: cloud.Credentials | None, wait: float) -> None:
+def _undo(book: journal.Journal, identifier: str, credentials: cloud.Credentials | None) -> None:
     """Undo what is still open, again and again until it works."""
     end = time.monotonic() + RETRY_FOR
     attempt = 0
@@ -109,7 +112,7 @@ def _undo(book: journal.Journal, identifier: str, credentials: cloud.Credentials
         with contextlib.ExitStack() as held, contextlib.suppress(Exception):
             # A tool of the action keeps the lock to its end. To undo twice does no harm, and never to undo would.
             with contextlib.suppress(errors.PathfinderError):
-                held.enter_context(book.lock("the undo by its guard", wait=wait))
+                held.enter_context(book.lock("the undo by its guard", wait=GRACE))
             entry = book.entry(identifier)
             if entry is None or sweep.undo(book, entry, credentials, "guard").outcome is not None:
                 return

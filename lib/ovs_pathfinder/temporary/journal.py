@@ -6,6 +6,7 @@ import fcntl
 import os
 import pathlib
 import secrets
+import shutil
 import stat
 import time
 from collections.abc import Generator
@@ -158,9 +159,11 @@ class Journal:
         return not place.open_entries(self.directory)
 
     def remove(self) -> None:
-        """Remove the folder, once nothing is open."""
+        """Remove the folder with captures and snapshots in it, once nothing is open."""
         if not self.is_empty():
             return
+        for kept in ("captures", "snapshots"):
+            shutil.rmtree(self.directory / kept, ignore_errors=True)
         for folder in (self._open, self._closed, self.directory):
             with contextlib.suppress(OSError):
                 for file in folder.iterdir():

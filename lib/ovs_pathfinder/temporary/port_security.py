@@ -152,7 +152,7 @@ class PortSecurity(change.Change):
                 was_off = True
                 failure = self._put_back(openstack, now)
         raise errors.PathfinderError(
-            f"port security of {self._name} is still off, because Neutron shows it so each of {_LOOKS} times"
+            f"port security of {self._name} is still off, for Neutron has taken no update that puts it back"
         )
 
     def _put_back(self, openstack: cloud.Cloud, now: Security) -> connection.Unanswered | None:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from . import conjunction, wording
+from . import conjunction, dump, wording
 
 _Value = TypeVar("_Value")
 _Found = list[tuple[bytes, _Value]]
@@ -210,7 +210,7 @@ class Bridge:
 
 def _count(side: Side, chunk: bytes, flows: int) -> None:
     side.flows += flows
-    side.hit += flows - chunk.count(b" n_packets=0,")
+    side.hit += flows - chunk.count(dump.UNHIT)
     first = _COOKIE.match(chunk)
     if first is not None and chunk.count(first[0]) == flows:
         side.cookies[first[1]] += flows

@@ -10,7 +10,7 @@ import fcntl
 import os
 import re
 import select
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from .. import errors, process
 
@@ -19,9 +19,12 @@ VERSIONS = "OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15"
 _PATIENCE = 10.0
 """Seconds without a byte after which ovs-vswitchd counts as silent."""
 _PIPE = 1 << 20
-_HEADING = re.compile(rb"^(?:OFPST|NXST)_FLOW reply(?: \(OF1\.(?P<minor>\d)\))?")
+UNHIT = b" n_packets=0,"
+"""In the line of a flow that no packet has met."""
+_HEADING = b"ST_FLOW reply"
+"""Of `OFPST_FLOW reply (OF1.4) (xid=0x2):`, and of `NXST_FLOW reply (xid=0x4):`, which is OpenFlow 1.0's."""
+_VERSION = re.compile(rb"\(OF1\.(\d)\)")
 _TABLE = re.compile(rb" table=(\d+), n_packets=(0,)?")
-_HEADINGS = (b"OFPST_", b"NXST_")
 _LOG_LINE = re.compile(r"\S+\|\d+\|\w+\|[A-Z]+\|")
 
 
@@ -38,6 +41,16 @@ class Flows:
         # Without the option, names of ports are understood, and still none printed into a pipe.
         options = [] if match else ["--no-names"]
         self._command = ["ovs-ofctl", *options, "-O", VERSIONS, "dump-flows", bridge, *([match] if match else [])]
+        self._begun: process.Running | None = None
+
+    def begin(self) -> None:
+        """Let the switch begin to answer while something else is done; `cancel` it if it is not read after all."""
+        self._begun = process.Running(self._command)
+
+    def cancel(self) -> None:
+        """End what has begun and is not being read."""
+        if self._begun is not None:
+            self._begun.stop()
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield chunks of whole lines, each of which is a flow.
@@ -45,25 +58,31 @@ class Flows:
         Raises:
             PathfinderError: The bridge does not answer, or does not understand the match.
         """
+        tool, self._begun = self._begun or process.Running(self._command), None
         try:
-            for chunk in _chunks(self._command):
+            for chunk in _chunks(tool):
                 if flows := self._flows(chunk):
                     yield flows
         except process.ProcessError as error:
             raise errors.PathfinderError(refusal(self.bridge, error)) from error
 
     def _flows(self, chunk: bytes) -> bytes:
-        if not chunk.startswith(_HEADINGS) and not any(b"\n" + one in chunk for one in _HEADINGS):
-            return chunk
+        """Return the flows of a chunk; each reply of the switch, of 64 KiB at the most, has a heading."""
         kept: list[bytes] = []
-        for line in chunk.splitlines(keepends=True):
-            if line.startswith(b" "):
-                kept.append(line)
-            elif heading := _HEADING.match(line):
-                self.openflow = f"OpenFlow1{(heading['minor'] or b'0').decode()}"
-            else:
-                self.strange.append(line)
-        return b"".join(kept)
+        start = 0
+        while (at := chunk.find(_HEADING, start)) >= 0:
+            begin, end = chunk.rfind(b"\n", 0, at) + 1, chunk.index(b"\n", at) + 1
+            kept.append(chunk[start:begin])
+            found = _VERSION.search(chunk, begin, end)
+            self.openflow = f"OpenFlow1{found[1].decode() if found else 0}"
+            start = end
+        kept.append(chunk[start:])
+        flows = b"".join(kept) if start else chunk
+        if flows.count(b"\n cookie=") + flows.startswith(b" cookie=") == flows.count(b"\n"):
+            return flows
+        lines = flows.splitlines(keepends=True)
+        self.strange += [line for line in lines if not line.startswith(b" cookie=")]
+        return b"".join(line for line in lines if line.startswith(b" cookie="))
 
 
 class Tally:
@@ -77,6 +96,12 @@ class Tally:
 
     def add(self, chunk: bytes) -> None:
         """Count the flows of a chunk of whole lines."""
+        flows, first = chunk.count(b"\n"), _TABLE.search(chunk)
+        # A switch dumps one table after the other, so that most chunks are of one.
+        if first is not None and chunk.count(b" table=%b, n_packets=" % first[1]) == flows:
+            self.flows[int(first[1])] += flows
+            self.unhit[int(first[1])] += chunk.count(UNHIT)
+            return
         for (table, unhit), count in collections.Counter(_TABLE.findall(chunk)).items():
             self.flows[int(table)] += count
             self.unhit[int(table)] += count if unhit else 0
@@ -97,16 +122,15 @@ def said(error: process.ProcessError) -> str:
     return " ".join(" ".join(lines).split()).removeprefix("ovs-ofctl: ")[:300]
 
 
-def _chunks(command: Sequence[str]) -> Iterator[bytes]:
-    """Yield what a tool prints, in whole lines.
+def _chunks(tool: process.Running) -> Iterator[bytes]:
+    """Yield what a tool prints, in whole lines, and end it.
 
     Raises:
         ProcessError: The tool failed, or printed nothing for a long time.
     """
-    tool = process.Running(command)
     try:
         rest = b""
-        for more in _pieces(tool, command):
+        for more in _pieces(tool):
             lines, newline, last = more.rpartition(b"\n")
             if newline:
                 yield rest + lines + newline
@@ -115,21 +139,21 @@ def _chunks(command: Sequence[str]) -> Iterator[bytes]:
                 rest += more
         _, said = tool.finish(_PATIENCE)
         if tool.status:
-            raise process.ProcessError(command, tool.status, "", said)
+            raise process.ProcessError(tool.command, tool.status, "", said)
         if rest:
             yield rest + b"\n"
     finally:
         tool.stop()
 
 
-def _pieces(tool: process.Running, command: Sequence[str]) -> Iterator[bytes]:
+def _pieces(tool: process.Running) -> Iterator[bytes]:
     """Yield large pieces of a tool's stdout: it writes small ones, and to wake for each costs more than to read it."""
     descriptor = tool.stdout.fileno()
     with contextlib.suppress(OSError):  # the user has as many large pipes as the kernel allows
         fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE)
     while True:
         if not select.select([descriptor], [], [], _PATIENCE)[0]:
-            raise process.ProcessError(command, None, "", f"no answer within {_PATIENCE:g} s")
+            raise process.ProcessError(tool.command, None, "", f"no answer within {_PATIENCE:g} s")
         piece = os.read(descriptor, _PIPE)
         if not piece:
             return

@@ -5,9 +5,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from . import wording
+from . import dump, wording
 
-_UNHIT = b" n_packets=0,"
 _PACKETS = re.compile(rb" n_packets=(\d+),")
 _TABLE = re.compile(rb" table=(\d+),")
 _PRIORITY = re.compile(rb"[ ,]priority=(\d+)")
@@ -39,11 +38,11 @@ class Selection:
     def pick(self, chunk: bytes) -> list[bytes]:
         """Return the wanted lines of a chunk of whole lines."""
         flows = chunk.count(b"\n")
-        if self._hit and chunk.count(_UNHIT) == flows:
+        if self._hit and chunk.count(dump.UNHIT) == flows:
             return []
         lines = chunk.splitlines()
         if self._hit:
-            lines = [line for line in lines if _UNHIT not in line]
+            lines = [line for line in lines if dump.UNHIT not in line]
         if self._pattern is None:
             return lines
         search = self._pattern.search

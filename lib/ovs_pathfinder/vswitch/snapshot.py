@@ -297,12 +297,15 @@ class Snapshot:
 def _whole_lines(stream: IO[bytes]) -> Iterator[bytes]:
     """Yield large chunks that end where a line does; the ends of lines may be those of a terminal."""
     rest = b""
+    is_of_a_terminal: bool | None = None
     while piece := stream.read(_CHUNK):
-        lines, newline, last = piece.rpartition(b"\n")
-        if newline:
-            chunk = rest + lines + newline
-            yield chunk.replace(b"\r\n", b"\n") if b"\r\n" in chunk else chunk
-            rest = last
+        end = piece.rfind(b"\n") + 1
+        if end:
+            chunk = rest + piece[:end]
+            if is_of_a_terminal is None:
+                is_of_a_terminal = chunk[: chunk.index(b"\n")].endswith(b"\r")
+            yield chunk.replace(b"\r\n", b"\n") if is_of_a_terminal else chunk
+            rest = piece[end:]
         elif len(rest) < _LONGEST_LINE:
             rest += piece
         else:

@@ -18,8 +18,11 @@ INTEGRATION, TUNNEL = "br-int", "br-tun"
 _MOST = 300_000
 """Distinct fields that are kept."""
 
-_FLAGS = (b"reset_counts ", b"send_flow_rem ", b"check_overlap ", b"no_packet_counts ", b"no_byte_counts ")
-_AGES = re.compile(rb"(?:idle_age|hard_age|importance)=\d+, ")
+_NOISE = re.compile(
+    rb"(?:idle_age|hard_age|importance)=\d+, |"
+    rb"(?:reset_counts|send_flow_rem|check_overlap|no_packet_counts|no_byte_counts) "
+)
+"""What a line has before its match that means nothing to packets."""
 _LEARN_COOKIE = re.compile(rb",cookie=0x[0-9a-f]+")
 _TIMEOUT = re.compile(rb" (?:idle|hard)_timeout=\d+,")
 
@@ -122,22 +125,25 @@ def texts(chunk: bytes) -> list[bytes]:
     """
     if not chunk:
         return []
-    for flag in _FLAGS:
-        if flag in chunk:
-            chunk = chunk.replace(flag, b"")
     if b"learn(" in chunk:  # whose flows get the cookie of the agent that ran then
         chunk = _LEARN_COOKIE.sub(b",cookie=*", chunk)
-    count = 5
-    if b"hard_age=" in chunk or b"_timeout=" in chunk or b"importance=" in chunk:
-        chunk = _AGES.sub(b"", chunk)
-    elif b" idle_age=" in chunk:  # of each flow, with OpenFlow 1.0 and 1.5
-        count = 6 if chunk.count(b", idle_age=") == chunk.count(b"\n") else 5
-        chunk = chunk if count == 6 else _AGES.sub(b"", chunk)
     lines = chunk.rstrip(b"\n").split(b"\n")
+    rest = 6 if b", idle_age=" in lines[0] else 5  # as each flow has it, with OpenFlow 1.0 and 1.5
     return [
-        parts[2] + b", " + parts[count] if len(parts := line.split(b", ", count)) > count else line.strip()
+        parts[2] + b", " + parts[rest]
+        if len(parts := line.split(b", ", rest)) > rest and parts[rest].startswith(b"priority=")
+        else _text(line)
         for line in lines
     ]
+
+
+def _text(line: bytes) -> bytes:
+    """Return what one flow says that has a time limit, a flag, or no priority; a line that is no flow as it is."""
+    parts = line.split(b", ", 5)
+    if len(parts) < 6:
+        return line.strip()
+    head, word, actions = parts[5].partition(b"actions=")
+    return parts[2] + b", " + _NOISE.sub(b"", head) + word + actions
 
 
 def is_timed(text: bytes) -> bool:

@@ -65,7 +65,10 @@ def test_each_change_is_a_line_that_names_table_port_and_address(folder: pathlib
 
     found = compare(folder, "before")
 
-    assert found.summary == f"3 of {len(dumped.lines()) + 1} flows on 2 bridges differ (1 gone, 1 new, 1 changed)."
+    count = len(dumped.lines()) + 1
+    told = f"3 flows differ (1 gone, 1 new, 1 changed), of {count} before and {count} after on 2 bridges."
+    assert found.summary == told
+    assert (found.before.flows, found.after.flows) == (count, count)
     assert not found.same
     assert [str(one) for one in found.flows] == [
         "new: br-int table 0 (local switching), priority 96, cookie 0x5, unlike most flows there: "

@@ -150,9 +150,7 @@ def test_what_changes_between_two_dumps_is_told_and_by_how_much(switch: pathlib.
     assert {one.rise for one in answer.flows if one.change == "moved"} == {4}
     assert [(one.priority, one.match) for one in answer.flows if one.change == "new"] == [(2, "arp")]
     assert [(one.priority, one.match) for one in answer.flows if one.change == "gone"] == [(1, "arp")]
-    assert answer.summary == (
-        f"Within 2 s packets met {len(moved)} of {answer.total} flows of br-int; 1 are new, 1 are gone."
-    )
+    assert answer.summary == (f"Within 2 s packets met {len(moved)} of {answer.total} flows of br-int; 1 new, 1 gone.")
 
 
 @pytest.mark.parametrize(
