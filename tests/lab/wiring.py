@@ -69,7 +69,8 @@ def _devices(host: node.Host, taps: Sequence[str]) -> None:
     host.configure(
         "link set lo up",
         f"addr add {host.site.management_address}/{topology.MANAGEMENT_PREFIX} dev eth0",
-        "link set eth1 mtu 9000",
+        # a userspace datapath leaves frames to the kernel as well, which would answer ARP for br-phy with eth1's MAC
+        "link set eth1 mtu 9000 arp off",
         *(f"link set {device} addrgenmode none" for device in ("eth0", "eth1", *taps)),
         *(f"link set {device} up" for device in ("eth0", "eth1", *taps)),
     )
