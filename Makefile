@@ -27,8 +27,11 @@ format: install  ## Format the code
 	@.venv/bin/ruff check --fix lib src tests
 	@.venv/bin/ruff format lib src tests
 
+schemas: install  ## Write the JSON Schemas of docs/reference/schemas anew
+	@PYTHONPATH=lib:src:. $(PYTHON) -m tests.schemas
+
 clean:  ## Remove what install put into this folder, and labs that were left behind
 	@[ ! -x $(PYTHON) ] || $(SUDO) $(PYTHON) -m tests.lab.run sweep
 	@rm -rf .venv .bootstrap .pytest_cache .ruff_cache .hypothesis
 
-.PHONY: help install demo test bench format clean
+.PHONY: help install demo test bench format schemas clean

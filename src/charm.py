@@ -28,6 +28,9 @@ INSPECTIONS = (
     "capture",
     "trace-packet",
     "explain-security",
+    "dump-flows",
+    "snapshot-flows",
+    "diff-flows",
 )
 """Actions that ask one question each; `inspections.MODULES` says who answers."""
 

@@ -186,6 +186,13 @@ class Plan(Model):
         return ("source-port", "destination-port") if self.same_host else POINTS
 
     @property
+    def has_heartbeats(self) -> bool:
+        """Whether it leads from Octavia's health manager to an amphora, which then sends messages the other way."""
+        source, far = self.source.port, self.destination
+        is_manager = source.device_owner == "Octavia:health-mgr" or source.name.startswith("octavia-health-manager-")
+        return is_manager and (far.port.name.startswith("octavia-lb-vrrp-") or far.label.startswith("amphora "))
+
+    @property
     def token(self) -> str:
         """Eight bytes in hex that the probe's packets carry, so that they are told from all others."""
         return hashlib.sha256(self.run.encode()).hexdigest()[:16]

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import re
 import secrets
 import shutil
 import signal
@@ -121,7 +122,8 @@ class Lab:
         argv = ["ping", "-n", "-q", "-c", str(count), "-i", str(interval), "-W", "0.5"]
         argv += ["-e", str(identifier), address]
         output = self.source.run(*argv, timeout=count * interval + 10, check=False).stdout
-        return int(output.split(" received")[0].rsplit(", ", 1)[1])
+        received = re.search(r"(\d+) received", output)
+        return int(received[1]) if received else 0  # it ends at once where there is no route
 
     def warm_up(self, limit: float = 8.0) -> None:
         """Wait until the path answers in both families, and let the switches learn what they will learn.
@@ -264,7 +266,7 @@ def missing() -> str | None:
     """Say why no lab can run here; None if one can."""
     if os.geteuid():
         return "a lab needs root"
-    tools = ("ovs-vswitchd", "ovsdb-server", "ovs-vsctl", "ip", "ethtool", "setpriv", "ping", "tcpdump")
+    tools = ("ovs-vswitchd", "ovsdb-server", "ovs-vsctl", "ip", "ethtool", "setpriv", "ping", "tcpdump", "nft")
     absent = [each for each in tools if not shutil.which(each, path="/usr/sbin:/usr/bin:/sbin:/bin")]
     if absent:
         return f"a lab needs {', '.join(absent)}"

@@ -18,7 +18,7 @@ from typing import Any, cast
 import pydantic
 
 from ovs_pathfinder import cloud
-from ovs_pathfinder.temporary import flows, journal, mirror, port_security
+from ovs_pathfinder.temporary import flows, journal, mirror, port_security, rule
 from tests.lab import hosts, node, processes
 
 LIMIT = 20.0
@@ -100,7 +100,7 @@ class Flows(_OnSwitch):
 
     def change(self) -> journal.Kind:
         """Return three flows of three tables of br-int."""
-        rules = flows.parse(self.rules.format(next(self._priorities)))
+        rules = rule.parse(self.rules.format(next(self._priorities)))
         return flows.Flows(bridge="br-int", cookie=flows.new_cookie(), rules=rules)
 
 

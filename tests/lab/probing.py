@@ -44,6 +44,7 @@ def _endpoint(lab: hosts.Lab, number: int) -> path.Endpoint:
     site = next(one.site for one in lab.hosts.values() if one.site.hostname == raw["binding:host_id"])
     unit, principal = UNITS[site.key]
     names = {group["id"]: group["name"] for group in lab.description["security_groups"]}
+    agents = {agent["host"]: agent["alive"] for agent in lab.description["agents"]}
     return path.Endpoint(
         port=path.Port(
             id=raw["id"],
@@ -64,6 +65,7 @@ def _endpoint(lab: hosts.Lab, number: int) -> path.Endpoint:
         principal=principal,
         tunnel_address=site.tunnel_address,
         management_address=site.management_address,
+        agent_alive=agents.get(raw["binding:host_id"]),
     )
 
 

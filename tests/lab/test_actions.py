@@ -10,7 +10,7 @@ import jsonschema
 import jubilant
 import pytest
 
-from ovs_pathfinder.diagnosis import verdict
+from tests import schemas
 from tests.lab import deployed, faults, hosts, processes
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("actions")]
@@ -42,7 +42,7 @@ def test_healthy_path_is_reported_as_such(cloud: deployed.Cloud):
     assert {unit: results["role"] for unit, results in probed.items()} == {LEADER: "source", OTHER: "destination"}
     assert (report["verdict"], report["code"], report["certainty"]) == ("ok", "path-ok", "proven")
     diagnosis = json.loads(report["diagnosis"])
-    jsonschema.validate(diagnosis, verdict.json_schema())
+    jsonschema.validate(diagnosis, schemas.all_of_them()["diagnosis.schema.json"])
     seen = {hop["hop"]: (hop["forward"], hop["reply"]) for hop in diagnosis["hops"]}
     watched = ("source-port", "source-underlay", "destination-underlay", "destination-port")
     assert [seen[hop] for hop in watched] == [(5, 5)] * 4

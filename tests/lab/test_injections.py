@@ -12,7 +12,7 @@ from typing import Any
 import jubilant
 import pytest
 
-from ovs_pathfinder.temporary import flows, journal
+from ovs_pathfinder.temporary import flows, journal, rule
 from tests.lab import deployed, node, processes, topology
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("injections"), pytest.mark.usefixtures("nothing_is_left")]
@@ -206,7 +206,7 @@ def leave_behind(host: node.Host) -> journal.Journal:
     """Leave a change behind, as a killed action and a killed guard do."""
     book = journal.Journal(host.env["OVS_PATHFINDER_STATE"])
     kind = flows.Flows(
-        bridge="br-int", cookie=flows.new_cookie(), rules=flows.parse("priority=4096,in_port=77,actions=drop")
+        bridge="br-int", cookie=flows.new_cookie(), rules=rule.parse("priority=4096,in_port=77,actions=drop")
     )
     book.write(journal.new(kind, seconds=60, action="try-flows", run="20200101t000000-000000"))
     host.ofctl("add-flow", "br-int", f"cookie={kind.cookie},{kind.rules[0]}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ovs_pathfinder.temporary import change, flows, journal, sweep
+from ovs_pathfinder.temporary import change, flows, journal, rule, sweep
 from tests.lab import hosts, node, processes, switch
 
 pytestmark = pytest.mark.lab
@@ -25,11 +25,11 @@ LIMIT = 30.0
 
 _PROGRAM = """
 import json, sys
-from ovs_pathfinder.temporary import flows, journal, protocol
+from ovs_pathfinder.temporary import flows, journal, protocol, rule
 
 way, directory, text, seconds = sys.argv[1:]
 book, seconds = journal.Journal(directory), float(seconds)
-kind = flows.Flows(bridge="br-int", cookie=flows.new_cookie(), rules=flows.parse(text))
+kind = flows.Flows(bridge="br-int", cookie=flows.new_cookie(), rules=rule.parse(text))
 if way == "leave":
     print(protocol.leave(book, kind, seconds=seconds, action="inject-flows").change.cookie, flush=True)
     sys.exit()
@@ -465,7 +465,7 @@ def test_a_change_can_be_made_again_after_each_of_these(lab: hosts.Lab, host: no
         lab.apply()
         assert living.end()["outcome"] == "gone"
 
-    rules = flows.parse(FLOWS)
+    rules = rule.parse(FLOWS)
     again = flows.Flows(bridge=BRIDGE, cookie=flows.new_cookie(), rules=rules)
     again.check()
     again.make(60)

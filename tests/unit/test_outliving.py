@@ -86,8 +86,8 @@ ACTION = """
 import os, sys
 sys.path[:0], environment = sys.argv[1:2], sys.argv[2:]
 os.environ.update(one.split("=", 1) for one in environment)
-from ovs_pathfinder.temporary import flows, journal, protocol
-rules = flows.parse("table=0,priority=4242,icmp6,ipv6_dst=2001:db8::4242,actions=NORMAL")
+from ovs_pathfinder.temporary import flows, journal, protocol, rule
+rules = rule.parse("table=0,priority=4242,icmp6,ipv6_dst=2001:db8::4242,actions=NORMAL")
 kind = flows.Flows(bridge="br-int", cookie=flows.new_cookie(), rules=rules)
 with protocol.temporarily(journal.Journal(), kind, seconds=600, action="try-flows"):
     print("made", flush=True)

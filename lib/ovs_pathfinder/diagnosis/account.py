@@ -94,6 +94,24 @@ def draw_up(plan: path.Plan, source: record.Evidence, destination: record.Eviden
     return Account("probe", len(sent), probe.answered, stations, losses, together, back)
 
 
+def large(
+    plan: path.Plan, source: record.Evidence, destination: record.Evidence | None, together: Together
+) -> tuple[Loss, ...]:
+    """Follow the packets that are as large as the network allows; nothing is lost where one of them was answered."""
+    probe = source.large
+    if probe is None or not probe.transmitted or probe.answered:
+        return ()
+    holders = {"source": source, "destination": destination if together != "no" else None}
+    sent = frozenset(probe.sent)
+    stations = _closed(
+        [
+            Station(direction, point, frozenset(found.large_forward if direction == "forward" else found.large_reply))
+            for direction, point, found in _itinerary(plan, holders)
+        ]
+    )
+    return _losses(stations, sent, 0)
+
+
 def watched_together(source: record.Evidence, destination: record.Evidence | None) -> Together:
     """Say whether both units watched at the same time, from what they heard of each other first."""
     if destination is None:

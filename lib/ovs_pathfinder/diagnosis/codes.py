@@ -61,6 +61,13 @@ MEANINGS: dict[str, Meaning] = {
         meaning="A flow that is not Neutron's agent's decides on the packets.",
         next=("Find out who added it; delete it with `ovs-ofctl --strict del-flows` and its cookie.",),
     ),
+    "agent-down": Meaning(
+        meaning="Neutron's Open vSwitch agent on the host does not report, and its work is not done.",
+        next=(
+            "systemctl status neutron-openvswitch-agent, on that host; openstack network agent list --host HOST",
+            _AGENT_LOG,
+        ),
+    ),
     "egress-rule-missing": Meaning(
         meaning="No rule of the sender's security groups lets the packet out.",
         next=("openstack security group rule list GROUP; add the egress rule.",),
@@ -92,11 +99,29 @@ MEANINGS: dict[str, Meaning] = {
             "Restarting openvswitch-switch rebuilds the datapath; plan it, as all traffic of the host stops meanwhile.",
         ),
     ),
+    "switch-known-bug": Meaning(
+        meaning="The switch does what a known bug of this version of Open vSwitch makes it do.",
+        next=(
+            "Install a version of Open vSwitch that has the fix, and restart openvswitch-switch; plan it, as all "
+            "traffic of the host stops meanwhile.",
+        ),
+    ),
+    "leftover-mirror": Meaning(
+        meaning="A mirror of packets is on the switch, as a capture that was cut off leaves one behind.",
+        next=("ovs-vsctl list Mirror; if nobody uses it: ovs-vsctl remove Bridge BRIDGE mirrors UUID",),
+    ),
     "lost-behind-switch": Meaning(
         meaning="The switch counted the packets out, and nobody saw them behind it.",
         next=(
             "Look at what is between the switch and the device: nft list ruleset; iptables-save; tc qdisc; with "
             "firewall_driver iptables_hybrid, the chains of the port.",
+        ),
+    ),
+    "patch-broken": Meaning(
+        meaning="The patch ports that join br-int and br-tun do not reach each other.",
+        next=(
+            "Compare `ovs-vsctl list Interface patch-tun patch-int`: each must name the other as options:peer.",
+            _RESYNC,
         ),
     ),
     "tunnel-missing": Meaning(
@@ -123,8 +148,19 @@ MEANINGS: dict[str, Meaning] = {
             "Check the physical network between the two tunnel ends: firewalls (GRE is IP protocol 47), MTU, links.",
         ),
     ),
+    "mtu-too-small": Meaning(
+        meaning="Packets as large as the network's MTU are lost, and smaller ones pass.",
+        next=(
+            "Compare the MTU of the devices between the two tunnel ends with the network's plus the tunnel's headers "
+            "(42 bytes for GRE over IPv4, 50 for VXLAN): the action ping searches for the largest that passes.",
+        ),
+    ),
     "guest-port-down": Meaning(
         meaning="The guest's network device is down.", next=("Look at the server's console and power state.",)
+    ),
+    "guest-address-missing": Meaning(
+        meaning="The guest lives and does not have the address that Neutron gave to its port.",
+        next=("Look at the server's console and at how it gets its address (DHCP, config drive, cloud-init).",),
     ),
     "guest-silent": Meaning(
         meaning="The packets reach the guest's device and nothing comes back.",
@@ -141,6 +177,13 @@ MEANINGS: dict[str, Meaning] = {
     "service-silent": Meaning(
         meaning="The guest's device gets the connection's first packet and nothing comes back.",
         next=("Check the service and the firewall in the guest.",),
+    ),
+    "heartbeat-blocked": Meaning(
+        meaning="The amphora's messages to Octavia's health manager are dropped, so that Octavia will fail it over.",
+        next=(
+            "openstack security group rule list GROUP; the health manager's group must let UDP 5555 in, the amphora's "
+            "must let it out.",
+        ),
     ),
     "reply-lost": Meaning(
         meaning="The answer reaches the source's device and not the program that waits for it.",

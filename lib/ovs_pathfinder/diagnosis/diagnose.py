@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .. import path
 from ..evidence import record
-from . import account, ends, reading, switch, trials, verdict
+from . import account, beside, ends, reading, switch, trials, verdict
 from . import case as case_
 
 
@@ -41,7 +41,7 @@ def _diagnose(plan: path.Plan, evidence: Sequence[record.Evidence]) -> verdict.D
         destination = None
     case = case_.Case(plan, source, destination, drawn)
     findings = _findings(case)
-    return _conclude(case, findings, missing)
+    return _conclude(case, [*findings, *beside.noticed(case, findings[0])], missing)
 
 
 def _conclude(case: case_.Case, findings: Sequence[verdict.Finding], missing: tuple[str, ...]) -> verdict.Diagnosis:
@@ -51,7 +51,7 @@ def _conclude(case: case_.Case, findings: Sequence[verdict.Finding], missing: tu
         judged: verdict.Verdict = "ok"
     elif first.code == "cannot-tell":
         judged = "cannot-tell"
-    elif drawn.losses and not any(loss.total for loss in drawn.losses):
+    elif _is_partial(case, first):
         judged = "degraded"
     else:
         judged = "broken"
@@ -76,6 +76,12 @@ def _conclude(case: case_.Case, findings: Sequence[verdict.Finding], missing: tu
     )
 
 
+def _is_partial(case: case_.Case, first: verdict.Finding) -> bool:
+    """Whether some packets pass: those of the probe, or part of them."""
+    losses = case.account.losses
+    return not any(loss.total for loss in losses) if losses else first.code in beside.IMPAIRING
+
+
 def _findings(case: case_.Case) -> list[verdict.Finding]:
     probe = case.source.probe
     if probe is None or not probe.transmitted:
@@ -85,8 +91,35 @@ def _findings(case: case_.Case) -> list[verdict.Finding]:
     if refused is not None:
         return [refused]
     if case.account.losses:
-        return [_explain(case, loss) for loss in case.account.losses]
-    return [_fine(case) if case.account.carrier == "probe" else ends.unresolved(case)]
+        first, *others = (_explain(case, loss) for loss in case.account.losses)
+        cause = beside.blame(case, first)
+        known = [*([cause] if cause else []), first, *others]
+        return [*known, *_further(case, known)]
+    if case.account.carrier != "probe":
+        return [ends.unresolved(case)]
+    return [*beside.impaired(case), _fine(case)]
+
+
+def _further(case: case_.Case, known: Sequence[verdict.Finding]) -> list[verdict.Finding]:
+    """Name what the packets would meet behind the place where they stop: it would stop them next."""
+    found: list[verdict.Finding] = []
+    directions: tuple[path.Direction, ...] = ("forward", "reply")
+    for direction in directions:
+        roles: tuple[path.Role, ...] = ("source",) if case.plan.same_host else ("source", "destination")
+        for role in roles if direction == "forward" else roles[::-1]:
+            segment = case_.through(case, account.Loss(direction, None, None, 1, 1), role)
+            suspected = switch.suspect(case, segment) if case.evidence(role) is not None else None
+            if suspected is None or any(_is_same(one, suspected) for one in (*known, *found)):
+                continue
+            ahead = "The packets stop before that place; what is said here is what would become of them."
+            found.append(suspected.model_copy(update={"certainty": "possible", "evidence": suspected.evidence[1:]}))
+            found[-1] = found[-1].model_copy(update={"against": (*suspected.against[:-1], ahead)})
+    return found
+
+
+def _is_same(one: verdict.Finding, other: verdict.Finding) -> bool:
+    """Whether two findings are of one cause: it may take packets of both directions."""
+    return one.code == other.code and one.hop == other.hop
 
 
 def _explain(case: case_.Case, loss: account.Loss) -> verdict.Finding:

@@ -113,6 +113,12 @@ def guest(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
     counts = f"{loss.of} packets were seen at {name}, and {loss.of - loss.lost} answers"
     if device is not None and not (device.up and device.carrier):
         code, text = "guest-port-down", f"{name} has no carrier: the guest's device behind it is down."
+    elif _lives(case) and not (seen is not None and seen.neighbours.advertised):
+        code = "guest-address-missing"
+        text = (
+            f"The guest behind {name} lives, as it answers for its link-local address, and does not answer for "
+            f"{plan.destination.address}."
+        )
     elif case.account.carrier == "neighbour":
         code = "guest-silent"
         text = f"The guest behind {name} does not answer the question for {plan.destination.address}."
@@ -128,6 +134,8 @@ def guest(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
             "loss-intermittent",
             f"The guest behind {name} answered {loss.of - loss.lost} of {loss.of} packets.",
         )
+    if code == "guest-address-missing":
+        counts += f"; the neighbour entry of its link-local address is {case.source.link_local}"
     certainty: verdict.Certainty = case.certainty("destination") if code == "guest-port-down" else "likely"
     return case_.finding(
         case,
@@ -139,6 +147,13 @@ def guest(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
         (counts,),
         () if code == "guest-port-down" else ("What happens inside the guest cannot be seen from its host.",),
     )
+
+
+def _lives(case: case_.Case) -> bool:
+    """Whether the guest answers for its link-local address, and was asked for the plan's without an answer."""
+    seen = case.destination.observation("destination-port") if case.destination else None
+    asked = seen is not None and bool(seen.neighbours.solicited)
+    return asked and case.source.link_local in ("REACHABLE", "answered")
 
 
 def misaddressed(case: case_.Case) -> verdict.Finding | None:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from .. import path
 from ..evidence import record
 from ..vswitch import tables
+from . import bugs, reading, verdict
 from . import case as case_
-from . import reading, verdict
 
 _DEAD_VLAN = 4095
 
@@ -219,20 +219,63 @@ def misdirected(case: case_.Case, segment: case_.Segment) -> verdict.Finding | N
     )
 
 
+def known_bug(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
+    """The version of Open vSwitch has a bug, and what was found out is what that bug does."""
+    evidence = case.evidence(segment.role)
+    if evidence is None:
+        return None
+    for bug, recognise in bugs.KNOWN:
+        proof = recognise(evidence, segment) if bug.affects(evidence.ovs_version) else ()
+        if proof:
+            seen = any(bug.logged in line for line in evidence.log)
+            return case_.finding(
+                case,
+                "switch-known-bug",
+                case_.hop(segment.role, "br-int"),
+                segment.direction,
+                case.certainty(segment.role) if seen and segment.loss.total else "likely",
+                f"Open vSwitch {evidence.ovs_version} on {_who(case, segment)} has a known bug: {bug.title}. {bug.fix}",
+                (_counts(case, segment), *proof, *evidence.log[:3], *bug.sources),
+                () if seen else (f"ovs-vswitchd has not logged {bug.logged!r} since the probe began.",),
+            )
+    return None
+
+
 def translation_failed(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
     """The switch gives the translation of the packet up, as when flows resubmit to themselves."""
-    trace = _trace(case, segment)
-    if trace is None or trace.outcome != "failed":
+    evidence, plain = case.evidence(segment.role), _trace(case, segment)
+    tracked = evidence.tracked(segment.direction) if evidence is not None and segment.sender is not None else ()
+    trace = next((one for one in (plain, *tracked) if one is not None and one.outcome == "failed"), None)
+    if trace is None:
         return None
     place = reading.place(reading.end(trace).bridge) if trace.steps else "br-int"
+    when = "" if trace is plain else f", if the host's own conntrack calls them {trace.state},"
+    logged = evidence.log[:3] if evidence else ()
     return case_.finding(
         case,
         "switch-disobeys",
         case_.hop(segment.role, place),
         segment.direction,
         "likely",
-        f"The switch of {_who(case, segment)} gives up translating the packets ({trace.reason}) and drops them.",
-        (_counts(case, segment), *reading.quote(trace)),
+        f"The switch of {_who(case, segment)} gives up translating the packets{when} ({trace.reason}) and drops them.",
+        (_counts(case, segment), *reading.quote(trace), *logged),
+    )
+
+
+def patch_broken(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
+    """The bridges are not joined, and the packet ends where it should pass from one to the other."""
+    evidence, trace = case.evidence(segment.role), _trace(case, segment)
+    if evidence is None or not evidence.patches or trace is None or trace.outcome != "dropped":
+        return None
+    place = reading.place(reading.end(trace).bridge) if trace.steps else "br-int"
+    return case_.finding(
+        case,
+        "patch-broken",
+        case_.hop(segment.role, place),
+        segment.direction,
+        case.certainty(segment.role),
+        f"On {_who(case, segment)} br-int and br-tun are not joined: {evidence.patches[0]}.",
+        (_counts(case, segment), *evidence.patches, *reading.quote(trace)),
     )
 
 
@@ -391,8 +434,10 @@ _STANDING: tuple[_Rule, ...] = (
     dead_vlan,
     vlan_tag,
     tunnel_missing,
+    patch_broken,
     rules_drop,
     misdirected,
+    known_bug,
     translation_failed,
     device_down,
 )

@@ -88,8 +88,3 @@ class Diagnosis(path.Model):
     trials: tuple[Trial, ...] = ()
     missing: tuple[str, ...] = ()
     """Whole sentences on evidence that is not there or could not be used."""
-
-
-def json_schema() -> dict[str, object]:
-    """Return the JSON Schema of a diagnosis, as published in docs/reference."""
-    return Diagnosis.model_json_schema(mode="serialization")

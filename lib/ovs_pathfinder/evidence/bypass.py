@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from .. import errors, path
-from ..temporary import flows
+from ..temporary import rule
 from ..vswitch import database
 from . import local, record
 
@@ -59,7 +59,7 @@ def _tunnels(switch: database.Switch, device: record.Device) -> str:
     return f"in_port={found.ofport},dl_vlan={device.tag}"
 
 
-def rules(plan: path.Plan, come: Ways, priority: int, *, neighbours: bool) -> tuple[flows.Rule, ...]:
+def rules(plan: path.Plan, come: Ways, priority: int, *, neighbours: bool) -> tuple[rule.Rule, ...]:
     """Write the flows: the probe's packets and their answers, no other traffic.
 
     Args:
@@ -73,7 +73,7 @@ def rules(plan: path.Plan, come: Ways, priority: int, *, neighbours: bool) -> tu
         about = _solicitations(plan)
         matches += [f"{come.forward},{one}" for one in about["forward"]]
         matches += [f"{come.reply},{one}" for one in about["reply"]]
-    return tuple(flows.Rule(priority=priority, match=one) for one in matches)
+    return tuple(rule.Rule(priority=priority, match=one) for one in matches)
 
 
 def _probe(plan: path.Plan, direction: path.Direction) -> str:

@@ -31,11 +31,31 @@ def gather(here: local.Local, within: float) -> tuple[record.Megaflow, ...]:
         if flows.unknown:
             here.problems.append(f"{len(flows.unknown)} datapath flows were not understood: {flows.unknown[0][:300]}")
         found += [
-            record.Megaflow(direction=direction, actions=one.actions, ct_invalid=one.ct_invalid, raw=one.raw)
+            _kept(direction, one)
             for one in flows.flows
             if one.age is not None and one.age <= within and is_the_probes(here, direction, one.key)
         ]
     return tuple(found)
+
+
+def heartbeats(here: local.Local, within: float) -> tuple[record.Megaflow, ...]:
+    """Return the flows of an amphora's messages to the health manager that were used in the last `within` seconds."""
+    try:
+        flows = datapath.dump(synthetic.match_heartbeat(here.plan))
+    except process.ProcessError as error:
+        here.problems.append(f"The datapath's flows of the heartbeats could not be read: {error}.")
+        return ()
+    return tuple(
+        _kept("reply", one)
+        for one in flows.flows
+        if one.age is not None and one.age <= within and is_the_probes(here, "reply", one.key)
+    )
+
+
+def _kept(direction: path.Direction, one: datapath.Megaflow) -> record.Megaflow:
+    return record.Megaflow(
+        direction=direction, actions=one.actions, ct_invalid=one.ct_invalid, ct_marked=one.ct_marked, raw=one.raw
+    )
 
 
 def is_the_probes(here: local.Local, direction: path.Direction, key: str) -> bool:

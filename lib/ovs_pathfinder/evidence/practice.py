@@ -1,6 +1,7 @@
 """Practice and theory together, on one unit: plan → evidence."""
 
 import concurrent.futures
+import dataclasses
 import datetime
 import secrets
 import time
@@ -8,14 +9,18 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from .. import errors, path, process
-from ..temporary import journal
-from ..vswitch import conntrack, coverage, datapath, flow
-from . import beacon, capture, host, local, megaflows, probe, record, theory, watch
+from ..temporary import journal, mirror
+from ..vswitch import conntrack, coverage, daemon_log, datapath, flow, wiring
+from . import beacon, capture, host, local, megaflows, probe, question, record, theory, watch
 
 MAX_WINDOW = 180.0
 """Seconds that a listener watches at the most."""
 Log = Callable[[str], None]
 _IP_HEADER = {4: 20, 6: 40}
+_LARGE = 3
+"""Large packets that are sent beside the probe's."""
+_HEARTBEAT = 30.0
+"""Seconds within which an amphora's message must have used a datapath flow; it sends one every 10."""
 _PASS = 1.0
 """Seconds before the probe within which a packet may still be uncounted when the probe begins."""
 
@@ -47,10 +52,10 @@ def gather(
             watch_all(here, watching)
             traces = before.count(list(pool.map(here.examine, here.places)), "before")
             watching.wait_ready()
-            drops = _drops(here)
+            drops, logged = _drops(here), daemon_log.Mark()
             watched = time.monotonic()
             log(f"watching {', '.join(one.device for one in watching.observations() if one.device)}")
-            sent, first = _exchange(here, watching, settings, nonce, wait, log)
+            exchanged = _exchange(here, watching, settings, nonce, wait, log)
             after = _Counting(here, pool, watching.latest)
         finally:
             watching.stop()
@@ -69,16 +74,32 @@ def gather(
             agent_cookies=_agent_cookies(here),
             underlay_route=here.route.device if here.route else "",
             neighbour_state=_neighbour_state(here),
-            probe=sent,
+            probe=exchanged.probe,
+            large=exchanged.large,
+            link_local=exchanged.link_local,
             observations=observations,
             megaflows=megaflows.gather(here, within=time.monotonic() - watched),
+            heartbeats=megaflows.heartbeats(here, within=_HEARTBEAT) if plan.has_heartbeats else (),
             drops=coverage.risen(drops, _drops(here)),
             conntrack_full=tuple(str(one) for one in conntrack.read() if one.is_full),
-            rendezvous=watching.rendezvous(first),
+            patches=() if plan.same_host else tuple(wiring.broken_patches(here.switch, ("br-int", "br-tun"))),
+            mirrors=_mirrors(here),
+            log=logged.since(),
+            rendezvous=watching.rendezvous(exchanged.first),
             traces=(*after.count(traces, "after"), *extra),
             seconds=round(time.monotonic() - begun, 3),
             problems=(*here.problems, *_injected()),
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Exchanged:
+    """What was sent, and whom this unit met before."""
+
+    probe: record.Probe | None = None
+    large: record.Probe | None = None
+    link_local: str = ""
+    first: str = ""
 
 
 class _Counting:
@@ -133,11 +154,11 @@ def _listen_on_management(here: local.Local, watching: watch.Watch) -> None:
 
 def _exchange(
     here: local.Local, watching: watch.Watch, settings: probe.Settings, nonce: str, wait: float, log: Log
-) -> tuple[record.Probe | None, str]:
-    """Meet the other unit, then send (source) or listen (destination); return the probe and whom it met."""
+) -> "_Exchanged":
+    """Meet the other unit, then send (source) or listen (destination)."""
     plan = here.plan
     if here.far is None:
-        return _send(here, watching, settings, nonce, log), ""
+        return _Exchanged(*_send(here, watching, settings, nonce, log))
     addresses = (here.far.tunnel_address, here.far.management_address) if here.far.unit else ()
     length = settings.longest + 0.8
     signals = beacon.Beacon(plan, nonce, addresses)
@@ -147,19 +168,22 @@ def _exchange(
                 log(f"waiting for {here.far.unit} to watch as well")
                 watching.wait_for(lambda: bool(watching.heard("watching")), wait)
             first = watching.heard("watching")
-            return _send(here, watching, settings, nonce, log), first
+            return _Exchanged(*_send(here, watching, settings, nonce, log), first=first)
         log("listening")
-        return None, _listen(watching, wait, length)
+        return _Exchanged(first=_listen(watching, wait, length))
     finally:
         signals.done()
 
 
-def _send(here: local.Local, watching: watch.Watch, settings: probe.Settings, nonce: str, log: Log) -> record.Probe:
+def _send(
+    here: local.Local, watching: watch.Watch, settings: probe.Settings, nonce: str, log: Log
+) -> tuple[record.Probe, record.Probe | None, str]:
+    """Send the probe's packets, and beside them a few large ones; without any answer, ask for the neighbour anew."""
     plan = here.plan
     device = here.devices["source"]
     if not device.present or plan.source.address not in device.addresses:
         lacks = f"has not the address {plan.source.address}" if device.present else "does not exist on this host"
-        return record.Probe(command="", transmitted=0, output=f"nothing was sent: {device.name} {lacks}")
+        return record.Probe(command="", transmitted=0, output=f"nothing was sent: {device.name} {lacks}"), None, ""
     length = settings.size + 8 + _IP_HEADER[plan.ip_version]
     if plan.protocol == "icmp" and 0 < plan.network.mtu < length:
         here.problems.append(
@@ -167,9 +191,24 @@ def _send(here: local.Local, watching: watch.Watch, settings: probe.Settings, no
             "travel in fragments: a point that saw a first fragment may have missed the others."
         )
     log(f"sending {settings.count} packets to {plan.destination.address}")
-    return probe.send(
-        plan, device.name, settings, nonce, lambda: watching.seen("source-port", "reply") >= settings.count
-    )
+    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
+        beside = pool.submit(_send_large, plan, device.name, nonce)
+        sent = probe.send(
+            plan, device.name, settings, nonce, lambda: watching.seen("source-port", "reply") >= settings.count
+        )
+    link_local = ""
+    if not sent.answered and watching.seen("source-port", "forward"):
+        question.ask(plan, device.name)
+        link_local = question.link_local(plan, device.name)
+    return sent, beside.result(), link_local
+
+
+def _send_large(plan: path.Plan, device: str, nonce: str) -> record.Probe | None:
+    """Send packets of the network's MTU; None where it is not known, or something else than ICMP is probed."""
+    size = plan.network.mtu - 8 - _IP_HEADER[plan.ip_version]
+    if plan.protocol != "icmp" or size <= probe.Settings().size:
+        return None
+    return probe.send(plan, device, probe.Settings(count=_LARGE, size=size), nonce, lambda: True, "large")
 
 
 def _listen(watching: watch.Watch, wait: float, length: float) -> str:
@@ -201,7 +240,18 @@ def _second_thoughts(here: local.Local, observations: Sequence[record.Observatio
     unanswered = all(not one.forward for one in observations)
     if place is not None and unanswered:
         extra.append(theory.examine(here.plan, "forward", place, subject="neighbour"))
+    place = here.places.get("reply")
+    if place is not None and here.plan.has_heartbeats:
+        extra.append(theory.examine(here.plan, "reply", place, subject="heartbeat"))
     return extra
+
+
+def _mirrors(here: local.Local) -> tuple[str, ...]:
+    try:
+        return tuple(wiring.foreign_mirrors(mirror.KEY))
+    except errors.PathfinderError as error:
+        here.problems.append(f"Whether packets are mirrored is not known: {error}.")
+        return ()
 
 
 def _drops(here: local.Local) -> dict[str, int]:

@@ -16,11 +16,12 @@ ANSWER_WAIT = 1.0
 """Seconds that the last packet's answer is waited for."""
 SYN_WAIT = 0.9
 """Seconds that a connection's first packet is waited for."""
-Purpose = Literal["probe", "wake", "watching", "done", "ready", "changed", "tried", "restored"]
-"""What a marked packet is: one of the probe's, one that only wakes the switch, or what a unit says of itself: that it
-watches, that it has finished, and whose turn it is in a trial."""
+Purpose = Literal["probe", "large", "wake", "watching", "done", "ready", "changed", "tried", "restored"]
+"""What a marked packet is: one of the probe's, one of its large ones, one that only wakes the switch, or what a unit
+says of itself: that it watches, that it has finished, and whose turn it is in a trial."""
 _PURPOSES: dict[Purpose, str] = {
     "probe": "70",
+    "large": "6c",
     "wake": "61",
     "watching": "77",
     "done": "64",
@@ -71,7 +72,7 @@ def send(
     settings: Settings,
     nonce: str,
     enough: Callable[[], bool],
-    purpose: Literal["probe", "wake"] = "probe",
+    purpose: Literal["probe", "large", "wake"] = "probe",
 ) -> record.Probe:
     """Send the plan's packets from `device` and wait for their answers.
 
@@ -81,11 +82,12 @@ def send(
         settings: Count, interval and size.
         nonce: Four bytes in hex that name this attempt.
         enough: Tells whether every packet has been answered, as the captures see it.
-        purpose: What the packets are marked as; those that are not the probe's are not counted where they pass.
+        purpose: What the packets are marked as; those that only wake are not counted where they pass. Large ones must
+            not be fragmented.
     """
     started = time.monotonic()
     if plan.protocol == "icmp":
-        result = _ping(plan, device, settings, mark(plan, purpose, nonce), nonce)
+        result = _ping(plan, device, settings, mark(plan, purpose, nonce), nonce, whole=purpose == "large")
     elif plan.protocol == "tcp":
         result = _connect(plan, device, settings)
     else:
@@ -93,7 +95,9 @@ def send(
     return result.model_copy(update={"duration": round(time.monotonic() - started, 3)})
 
 
-def _ping(plan: path.Plan, device: str, settings: Settings, marked: str, nonce: str) -> record.Probe:
+def _ping(
+    plan: path.Plan, device: str, settings: Settings, marked: str, nonce: str, *, whole: bool = False
+) -> record.Probe:
     command = [
         "ping",
         f"-{plan.ip_version}",
@@ -102,6 +106,7 @@ def _ping(plan: path.Plan, device: str, settings: Settings, marked: str, nonce: 
         *("-i", f"{settings.interval:g}"),
         *("-W", f"{settings.patience:g}"),
         *("-s", str(settings.size)),
+        *(("-M", "do") if whole else ()),
         *("-p", marked),
         *("-I", plan.source.address),
         *("-I", device),

@@ -12,8 +12,9 @@ MAX_BYTES = 100_000
 """Of one unit's evidence as JSON: it goes through argv as an action's result, where Linux allows 131,071."""
 _SHORTENED = "\n[shortened: the whole was larger than Juju lets a result be]"
 
-Subject = Literal["plan", "seen", "neighbour"]
-"""Of a trace: the packet as the plan describes it, as it was really seen, or the question for the neighbour."""
+Subject = Literal["plan", "seen", "neighbour", "heartbeat"]
+"""Of a trace: the packet as the plan describes it, as it was really seen, the question for the neighbour, or an
+amphora's message to Octavia's health manager, which goes the other way."""
 State = Literal["untracked", "new", "established"]
 """What the host's own conntrack has said of a traced packet before it comes to the switch."""
 Outcome = Literal["forwarded", "flooded", "misdirected", "dropped", "failed", "unknown"]
@@ -49,6 +50,9 @@ class Observation(path.Model):
     """The Ethernet destination of the probe's packets from the plan's source."""
     tunnel_keys: tuple[int, ...] = ()
     """The tunnel keys that the probe's packets carried."""
+    large_forward: tuple[str, ...] = ()
+    """The same as `forward`, of the packets that are as large as the network allows."""
+    large_reply: tuple[str, ...] = ()
     error: str = ""
     """Why nothing could be watched; empty where the point was watched."""
 
@@ -103,6 +107,8 @@ class Megaflow(path.Model):
     actions: str
     ct_invalid: bool = False
     """Whether it is for packets that conntrack calls invalid."""
+    ct_marked: bool = False
+    """Whether it is for connections that Neutron's flows have marked as cut off (`ct_mark=1`)."""
     raw: str
 
 
@@ -152,6 +158,20 @@ class Device(path.Model):
     error: str = ""
 
 
+class History(path.Model):
+    """What has changed on this host's switch since its newest snapshot."""
+
+    snapshot: str
+    """Its name."""
+    taken: str
+    """UTC, ISO 8601."""
+    version: str = ""
+    """Of ovs-vswitchd, then."""
+    differences: tuple[str, ...] = ()
+    """Lines on flows and settings that differ, the first of them."""
+    count: int = 0
+
+
 class Evidence(path.Model):
     """All that one unit found out for one run."""
 
@@ -175,14 +195,28 @@ class Evidence(path.Model):
     """The device that the host would use towards the other tunnel end; empty where there is no route."""
     neighbour_state: str = ""
     """The source's neighbour entry for the destination after the probe, as `ip neigh` says."""
+    link_local: str = ""
+    """What the source host knows, after a probe without answers, of the guest's link-local address, as `ip neigh` says:
+    a guest that lives and has lost its address still answers for that one."""
     probe: Probe | None = None
+    large: Probe | None = None
+    """Packets as large as the network's MTU, which must not be fragmented; sent beside the probe's."""
     observations: tuple[Observation, ...] = ()
     traces: tuple[Trace, ...] = ()
     megaflows: tuple[Megaflow, ...] = ()
+    heartbeats: tuple[Megaflow, ...] = ()
+    """Datapath flows of the amphora's messages to Octavia's health manager."""
     conntrack_full: tuple[str, ...] = ()
     """Sentences on the conntrack tables that had no room after the probe."""
     drops: dict[str, int] = pydantic.Field(default_factory=dict[str, int])
     """By how much vswitchd's own counters of dropped packets rose during the probe, whoever's packets they were."""
+    patches: tuple[str, ...] = ()
+    """Sentences on patch ports between the bridges that lead nowhere."""
+    mirrors: tuple[str, ...] = ()
+    """Sentences on mirrors of others on the bridges of the path."""
+    log: tuple[str, ...] = ()
+    """Warnings and errors that ovs-vswitchd has logged since the probe began."""
+    history: History | None = None
     rendezvous: Rendezvous = Rendezvous()
     problems: tuple[str, ...] = ()
     """Whole sentences on what could not be found out."""
@@ -197,6 +231,14 @@ class Evidence(path.Model):
         wanted = (direction, subject, "untracked")
         found = (one for one in self.traces if (one.direction, one.subject, one.state) == wanted)
         return next(found, None)
+
+    def tracked(self, direction: path.Direction) -> tuple[Trace, ...]:
+        """Return the traces of the probe's packet as the host's own conntrack may have seen it before the switch."""
+        return tuple(
+            one
+            for one in self.traces
+            if (one.direction, one.subject) == (direction, "plan") and one.state != "untracked"
+        )
 
 
 class Attempt(path.Model):
@@ -297,11 +339,21 @@ def _bare(evidence: Evidence) -> Evidence:
             and evidence.probe.model_copy(update={"output": "", "sent": evidence.probe.sent[:kept]}),
             "observations": tuple(
                 one.model_copy(
-                    update={"forward": one.forward[:kept], "reply": one.reply[:kept], "error": one.error[:300]}
+                    update={
+                        "forward": one.forward[:kept],
+                        "reply": one.reply[:kept],
+                        "large_forward": (),
+                        "large_reply": (),
+                        "error": one.error[:300],
+                    }
                 )
                 for one in evidence.observations
             ),
             "conntrack_full": tuple(one[:300] for one in evidence.conntrack_full[:20]),
+            "heartbeats": (),
+            "log": tuple(one[:300] for one in evidence.log[:5]),
+            "history": None,
+            "large": None,
             "problems": (*(one[:300] for one in evidence.problems[:20]), "The traces were too large to keep."),
         }
     )

@@ -68,6 +68,24 @@ def headers(plan: path.Plan, direction: path.Direction) -> Headers:
     )
 
 
+HEARTBEAT_PORT = 5555
+"""UDP port of Octavia's health manager (`[health_manager] bind_port`)."""
+
+
+def heartbeat(plan: path.Plan) -> Headers:
+    """Return the headers of an amphora's message to the health manager: from the destination to the source."""
+    packet = headers(plan, "reply")
+    ports = {"source_port": SOURCE_PORT, "destination_port": HEARTBEAT_PORT, "is_reply": False}
+    return packet.model_copy(update={"protocol": "udp", **ports})
+
+
+def match_heartbeat(plan: path.Plan) -> str:
+    """Write what all of those have in common, as a match."""
+    family = "ipv6" if plan.ip_version == 6 else "nw"
+    ends = f"{family}_src={plan.destination.address},{family}_dst={plan.source.address}"
+    return f"{_protocol('udp', plan.ip_version)},{ends},udp_dst={HEARTBEAT_PORT}"
+
+
 def tracked(direction: path.Direction, state: record.State) -> str:
     """Return the conntrack state of a packet that conntrack has seen (`trk|new`); empty for one that it has not."""
     return _TRACKED.get((direction, state), "")
@@ -121,6 +139,12 @@ def _transport(packet: Headers) -> list[str]:
     return [f"{packet.protocol}_src={packet.source_port}", f"{packet.protocol}_dst={packet.destination_port}"]
 
 
+def solicited_node(address: str) -> str:
+    """Return the multicast group in which an IPv6 address is asked for (RFC 4291, 2.7.1)."""
+    tail = ipaddress.ip_address(address).packed[-3:]
+    return str(ipaddress.IPv6Address(ipaddress.ip_address("ff02::1:ff00:0").packed[:13] + tail))
+
+
 def solicitation(plan: path.Plan) -> str:
     """Write the question for the destination's MAC address: ARP, or a neighbour solicitation (RFC 4861)."""
     source, target = plan.source, plan.destination
@@ -135,12 +159,11 @@ def solicitation(plan: path.Plan) -> str:
             f"arp_sha={source.port.mac}",
         ]
         return ",".join(fields)
-    tail = ipaddress.ip_address(target.address).packed[-3:]
-    group = ipaddress.IPv6Address(ipaddress.ip_address("ff02::1:ff00:0").packed[:13] + tail)
+    group = solicited_node(target.address)
     fields = [
         "icmp6",
         f"dl_src={source.port.mac}",
-        f"dl_dst=33:33:ff:{tail.hex(':')}",
+        f"dl_dst=33:33:{ipaddress.ip_address(group).packed[-4:].hex(':')}",
         f"ipv6_src={source.address}",
         f"ipv6_dst={group}",
         "nw_ttl=255",

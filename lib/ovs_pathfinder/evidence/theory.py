@@ -139,9 +139,12 @@ def examine(
     source_mac: str = "",
     state: record.State = "untracked",
 ) -> record.Trace:
-    """Trace one packet and say whether it would get where it should; the neighbour's question is never tracked."""
+    """Trace one packet and say whether it would get where it should; only the probe's own may be tracked."""
     if subject == "neighbour":
         state, ct_next, text = "untracked", (), f"{_entry(place)},{synthetic.solicitation(plan)}"
+    elif subject == "heartbeat":
+        state, ct_next = "untracked", ()
+        text = f"{_entry(place)},{synthetic.write(synthetic.heartbeat(plan))}"
     else:
         ct_next = synthetic.resumed(direction, state)
         text = describe(plan, direction, place, source_mac=source_mac, state=state)

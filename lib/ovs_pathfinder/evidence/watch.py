@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
 
 from .. import path
 from . import capture, packet, probe, record
@@ -18,6 +19,7 @@ class _Sight:
     def __init__(self) -> None:
         self.forward: dict[str, None] = {}
         self.reply: dict[str, None] = {}
+        self.large: dict[path.Direction, dict[str, None]] = {"forward": {}, "reply": {}}
         self.neighbours = dict.fromkeys(record.Neighbours.model_fields, 0)
         self.macs: dict[path.Direction, str] = {}
         self.destination_mac = ""
@@ -123,6 +125,8 @@ class Watch:
             reply_mac=sight.macs.get("reply", ""),
             forward_destination_mac=sight.destination_mac,
             tunnel_keys=tuple(sorted(sight.keys)),
+            large_forward=tuple(sight.large["forward"]),
+            large_reply=tuple(sight.large["reply"]),
             error="; ".join(errors) if not working else "",
         )
 
@@ -145,11 +149,14 @@ class Watch:
                 sight.destination_mac = sight.destination_mac or seen.destination_mac
             if seen.tunnel is not None and seen.tunnel.key is not None:
                 sight.keys.add(seen.tunnel.key)
+        elif (found := identify(self._plan, seen, "large")) is not None:
+            direction, identity = found
+            sight.large[direction][identity] = None
 
     def _hear(self, seen: packet.Packet) -> None:
         """Take note of the other unit's own pings: it marks them with the run and its attempt."""
         marked = probe.read_mark(self._plan, seen.payload) if seen.kind == "echo-request" else None
-        if marked is None or marked[0] in ("probe", "wake") or marked[1] == self._own:
+        if marked is None or marked[0] in ("probe", "large", "wake") or marked[1] == self._own:
             return
         purpose, nonce = marked
         if nonce not in self._heard:
@@ -179,7 +186,9 @@ class Watch:
             sight.neighbours["advertised" + suffix] += 1
 
 
-def identify(plan: path.Plan, seen: packet.Packet) -> tuple[path.Direction, str] | None:
+def identify(
+    plan: path.Plan, seen: packet.Packet, purpose: Literal["probe", "large"] = "probe"
+) -> tuple[path.Direction, str] | None:
     """Say which packet of the probe this is, and in which direction it goes; None for traffic of others."""
     ends = (plan.source.address, plan.destination.address)
     if (seen.source, seen.destination) not in (ends, ends[::-1]):
@@ -187,11 +196,13 @@ def identify(plan: path.Plan, seen: packet.Packet) -> tuple[path.Direction, str]
     direction: path.Direction = "forward" if seen.source == ends[0] else "reply"
     if seen.kind in ("echo-request", "echo-reply"):
         marked = probe.read_mark(plan, seen.payload)
-        is_ours = plan.protocol == "icmp" and marked is not None and marked[0] == "probe"
+        is_ours = plan.protocol == "icmp" and marked is not None and marked[0] == purpose
         wanted = "echo-request" if direction == "forward" else "echo-reply"
         if not is_ours or marked is None or seen.kind != wanted:
             return None
         return direction, f"{marked[1]}/{seen.identity.partition('/')[2]}"
+    if purpose == "large":
+        return None
     if seen.kind == "unreachable":
         return _refusal(plan, direction, seen)
     return _flow_identity(plan, direction, seen)

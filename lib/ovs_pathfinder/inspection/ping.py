@@ -1,9 +1,8 @@
-"""Does an address answer to echo requests, and how large may they be? From the right device (ping(8) of iputils)."""
+"""Does an address answer to echo requests? From the right device (ping(8) of iputils)."""
 
 import math
 import re
 from collections import Counter
-from collections.abc import Callable
 from typing import Annotated, ClassVar, Literal
 
 import pydantic
@@ -11,6 +10,7 @@ import pydantic
 from .. import errors, path, process
 from ..evidence import host
 from . import answer, context, origin
+from . import path_mtu as path_mtu_
 from . import query as query_
 
 _MAX_SECONDS = 120.0
@@ -18,13 +18,6 @@ _WAIT = 1.0
 """Seconds that the last answer is waited for."""
 _SEARCH_WAIT = 0.4
 _SEARCH_TRIES = 3
-_MAX_SIZES = 16
-"""Sizes that a search tries at the most: 2 ** 14 is more than any device's MTU that is asked for."""
-_ICMP_HEADER = 8
-_IP_HEADER = {4: 20, 6: 40}
-_LARGEST = 65_507
-_SMALLEST = 16
-"""Bytes of payload that ping needs for its timestamp."""
 
 Kind = Literal["unreachable", "time-exceeded", "too-big", "redirected", "not-sent", "other"]
 
@@ -54,7 +47,7 @@ class Query(query_.Query):
     port: query_.OptionalText = ""
     count: Annotated[int, pydantic.Field(ge=1, le=200)] = 5
     interval: Annotated[float, pydantic.Field(ge=0.05, le=5)] = 0.2
-    size: Annotated[int, pydantic.Field(ge=_SMALLEST, le=8952)] = 56
+    size: Annotated[int, pydantic.Field(ge=path_mtu_.SMALLEST, le=8952)] = 56
     mtu_search: bool = False
 
     @pydantic.model_validator(mode="after")
@@ -90,24 +83,6 @@ class Trouble(path.Model):
         return f"{self.count} × {self.kind}: {who} {self.reason!r}"
 
 
-class PathMtu(path.Model):
-    """What the largest packet is that is answered in one piece; the answer is as large as the question."""
-
-    largest: int | None = None
-    """Bytes of payload; None where none was answered."""
-    mtu: int | None = None
-    """Bytes of an IP packet with that payload."""
-    expected: int
-    """Bytes that it should be: the network's MTU by Neutron, or else the device's."""
-    expected_of: Literal["network", "device"]
-    reported: int | None = None
-    """The smallest MTU that an error named."""
-    pings: int
-    """Packets that were sent for it."""
-    text: str
-    """One sentence."""
-
-
 class Answer(answer.Answer):
     """What ping said."""
 
@@ -133,7 +108,7 @@ class Answer(answer.Answer):
     """The address whose MAC address was needed: the destination's or the gateway's."""
     neighbour_before: host.Neighbour
     neighbour_after: host.Neighbour
-    path_mtu: PathMtu | None = None
+    path_mtu: path_mtu_.PathMtu | None = None
     output: str
     """What ping printed; its last 4,000 characters."""
 
@@ -301,73 +276,15 @@ def _search_too(
     """Look for the largest packet, where any is answered at all."""
     if not result.received:
         return result, ["The largest packet was not looked for: no packet is answered at all."]
-    named = plan.network.mtu if plan is not None and plan.destination.address == result.destination else 0
-    expected: tuple[int, Literal["network", "device"]] = (named, "network") if named else (start.mtu, "device")
-    header = _IP_HEADER[6 if ":" in result.destination else 4] + _ICMP_HEADER
+    network = plan.network.mtu if plan is not None and plan.destination.address == result.destination else 0
     context.log(f"looking for the largest packet that {result.destination} answers")
-    pings = [0]
 
-    def ask(size: int) -> tuple[bool, int | None]:
+    def ask(size: int) -> path_mtu_.Reply:
         command = _command(start, result.destination, size, _SEARCH_TRIES, 0.05, _SEARCH_WAIT)
         command[3:3] = ["-M", "do"]
         found = parse(_ping(command, _SEARCH_TRIES * 0.05 + _SEARCH_WAIT))
-        pings[0] += found.sent or 0
-        return bool(found.answered), min((one.mtu for one in found.troubles if one.mtu), default=None)
+        mtu = min((one.mtu for one in found.troubles if one.mtu), default=None)
+        return path_mtu_.Reply(passed=bool(found.answered), mtu=mtu, pings=found.sent or 0)
 
-    top = min(_LARGEST, max(start.mtu, expected[0]) - header)
-    largest, reported = search(ask, _SMALLEST, top, header)
-    found = PathMtu(
-        largest=largest,
-        mtu=largest + header if largest is not None else None,
-        expected=expected[0],
-        expected_of=expected[1],
-        reported=reported,
-        pings=pings[0],
-        text="",
-    )
-    text = _mtu_in_words(found)
-    return result.model_copy(update={"path_mtu": found.model_copy(update={"text": text})}), []
-
-
-def search(
-    ask: Callable[[int], tuple[bool, int | None]], low: int, high: int, header: int
-) -> tuple[int | None, int | None]:
-    """Find the largest size that passes, by halving, and first where an error says that the limit is.
-
-    Args:
-        ask: Tries a size; returns whether it passed, and the MTU that an error named.
-        low: The smallest size that is tried.
-        high: The largest.
-        header: Bytes that a packet has before its payload.
-
-    Returns:
-        The size, None where none passed; and the smallest MTU that was named.
-    """
-    best: int | None = None
-    reported: int | None = None
-    guess = high
-    for _ in range(_MAX_SIZES):
-        if low > high:
-            break
-        passed, named = ask(guess)
-        if passed:
-            best, low = guess, guess + 1
-        else:
-            high = guess - 1
-        reported = min(filter(None, (reported, named)), default=None)
-        hinted = named - header if named else 0
-        guess = hinted if not passed and low <= hinted <= high else (low + high) // 2
-        if passed and reported is not None and best == reported - header:
-            break  # the limit that was named holds
-    return best, reported
-
-
-def _mtu_in_words(found: PathMtu) -> str:
-    whose = "the network's MTU" if found.expected_of == "network" else "the device's MTU"
-    if found.mtu is None or found.largest is None:
-        return "No packet that must not be fragmented was answered."
-    much = f"The largest packet that passes has {found.mtu} bytes ({found.largest} of payload)"
-    if found.mtu >= found.expected:
-        return f"{much}, which is {whose}." if found.mtu == found.expected else f"{much}, more than {whose}."
-    said = f", and an error named {found.reported}" if found.reported else ", and larger ones are lost without a word"
-    return f"{much}, less than {whose} of {found.expected}{said}."
+    found = path_mtu_.find(ask, ip_version=6 if ":" in result.destination else 4, device=start.mtu, network=network)
+    return result.model_copy(update={"path_mtu": found}), []

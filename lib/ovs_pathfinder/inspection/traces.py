@@ -118,9 +118,9 @@ def _misunderstood(traces: Sequence[traced.Traced]) -> list[str]:
 def _defect(traces: Sequence[traced.Traced], version: str) -> list[str]:
     """Name the defect of Open vSwitch that goes round in a circle with tracked packets."""
     is_circle = any(one.outcome == "failed" and one.ct_state for one in traces)
-    if not is_circle or not defects.skips_ct_clear(version):
-        return []
-    return [
-        f"Open vSwitch {version} leaves out ct_clear for packets that were not recirculated, so Neutron's table 71 "
-        "sends them round in a circle; 2.13.8, 2.14.6, 2.15.5, 2.16.4, 2.17.2 and 3.0.0 do not."
-    ]
+    bug = defects.CT_CLEAR
+    return (
+        [f"Open vSwitch {version} has a known bug: {bug.title}. {bug.fix}"]
+        if is_circle and bug.affects(version)
+        else []
+    )

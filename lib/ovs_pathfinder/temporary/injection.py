@@ -4,7 +4,7 @@ import re
 
 from .. import errors, path
 from ..vswitch import database
-from . import flows
+from . import flows, rule
 
 _RESERVED = {"local", "in_port", "normal", "all", "any", "none", "controller", "flood", "table"}
 """OpenFlow's own ports (ovs-ofctl(8)), which are no names of devices."""
@@ -29,8 +29,8 @@ def prepare(
         raise errors.PathfinderError(
             f"there is no bridge {bridge[:40]!r} on this host; name one of {', '.join(switch.bridges) or 'none'}"
         )
-    rules = tuple(_resolved(rule, bridge, switch) for rule in flows.parse(text))
-    broad = [] if allow_broad else [rule for rule in rules if plan is None or not is_narrow(plan, rule)]
+    rules = tuple(_resolved(one, bridge, switch) for one in rule.parse(text))
+    broad = [] if allow_broad else [one for one in rules if plan is None or not is_narrow(plan, one)]
     if broad and plan is None:
         raise errors.PathfinderError(
             f"the flow '{broad[0]}' may match any traffic: name the run whose traffic it is for (run=RUN), or say "
@@ -44,7 +44,7 @@ def prepare(
     return flows.Flows(bridge=bridge, cookie=flows.new_cookie(), rules=rules)
 
 
-def _resolved(rule: flows.Rule, bridge: str, switch: database.Switch) -> flows.Rule:
+def _resolved(rule: rule.Rule, bridge: str, switch: database.Switch) -> rule.Rule:
     """Put the number of the port where its name is: the flow can be deleted when the port is gone, too."""
     name = rule.fields.get("in_port", "")
     if not name or re.fullmatch(r"[0-9]+|0x[0-9a-fA-F]+", name) or name.lower() in _RESERVED:
@@ -56,7 +56,7 @@ def _resolved(rule: flows.Rule, bridge: str, switch: database.Switch) -> flows.R
     return rule.model_copy(update={"match": ",".join(fields)})
 
 
-def is_narrow(plan: path.Plan, rule: flows.Rule) -> bool:
+def is_narrow(plan: path.Plan, rule: rule.Rule) -> bool:
     """Whether a flow matches nothing but the plan's probe, its answers, or the two ends' questions for each other."""
     return any(_covers(rule, wanted) for wanted in _wanted(plan))
 
@@ -97,7 +97,7 @@ _NARROWING = re.compile(
 of two protocols (`icmp,nw_src=…,tcp` is TCP): no other name of a wanted field is among them."""
 
 
-def _covers(rule: flows.Rule, wanted: str) -> bool:
+def _covers(rule: rule.Rule, wanted: str) -> bool:
     """Whether a flow matches each of the wanted fields, exactly, and nothing that takes one of them back."""
     least = {name: value for name, _, value in (field.partition("=") for field in wanted.split(","))}
     transport = next((name for name in ("tcp", "udp") if name in least or f"{name}6" in least), "")

@@ -5,6 +5,7 @@ import datetime
 import fcntl
 import os
 import pathlib
+import re
 import secrets
 import shutil
 import stat
@@ -20,6 +21,8 @@ from . import flows, mirror, place, port_security
 
 KEPT = 20
 """Closed entries that are kept, to tell an operator what was undone and by whom."""
+_HALF = re.compile(r".+\.(?P<pid>[0-9]+)\.new")
+"""A file that is being written, with its writer: the action and its guard may write down one entry at once."""
 
 By = Literal["action", "guard", "sweep"]
 Kind = Annotated[
@@ -201,7 +204,7 @@ class Journal:
             os.close(descriptor)
 
     def _prepare(self) -> None:
-        """Make the folders, for their owner only.
+        """Make the folders, for their owner only, and remove what processes that are gone have left half-written.
 
         Raises:
             OSError: That is not possible, or something else has their name.
@@ -215,6 +218,7 @@ class Journal:
                 raise NotADirectoryError(f"{folder} is not a folder of this user's own")
             if stat.S_IMODE(about.st_mode) != 0o700:
                 folder.chmod(0o700)
+            _remove_halves(folder)
 
 
 def new(kind: Kind, *, seconds: float, action: str, run: str = "", stays: bool = False) -> Entry:
@@ -257,7 +261,7 @@ def _read(file: pathlib.Path) -> Entry | None:
 
 def _write(file: pathlib.Path, text: str) -> None:
     """Write a file so that after a crash there is the old one or the new one, and nothing between (rename(2))."""
-    fresh = file.with_suffix(".new")
+    fresh = file.with_suffix(f".{os.getpid()}.new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as stream:
@@ -269,6 +273,14 @@ def _write(file: pathlib.Path, text: str) -> None:
         fresh.unlink(missing_ok=True)
         raise
     _sync(file.parent)
+
+
+def _remove_halves(folder: pathlib.Path) -> None:
+    for file in folder.iterdir():
+        half = _HALF.fullmatch(file.name)
+        if half is not None and not pathlib.Path("/proc", half["pid"]).exists():
+            with contextlib.suppress(OSError):  # it is in nobody's way
+                file.unlink()
 
 
 def _sync(folder: pathlib.Path) -> None:

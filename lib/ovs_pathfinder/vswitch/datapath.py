@@ -43,6 +43,14 @@ class Megaflow(path.Model):
         return bool(bits & 0x10)
 
     @property
+    def ct_marked(self) -> bool:
+        """Whether it matches connections with bit 0 of ct_mark set, Neutron's sign for one that was cut off."""
+        found = re.search(r"ct_mark\((?P<mark>0x[0-9a-f]+|\d+)(?:/(?P<mask>0x[0-9a-f]+|\d+))?\)", self.key)
+        if found is None:
+            return False
+        return bool(int(found["mark"], 0) & int(found["mask"] or "0xffffffff", 0) & 1)
+
+    @property
     def readable(self) -> str:
         """The key in words that `ofproto/trace` reads too.
 

@@ -1,26 +1,42 @@
-"""Defects of Open vSwitch that change what becomes of a packet, by version."""
+"""Known bugs of Open vSwitch that lose packets: which versions have them, what they do, what mends them."""
 
+import dataclasses
 import re
-
-_CT_CLEAR = {
-    (2, 13): (7, 8),
-    (2, 14): (5, 6),
-    (2, 15): (4, 5),
-    (2, 16): (0, 4),
-    (2, 17): (0, 2),
-}
-"""From which patch release of a series on, and until which: commit 355fef6f2ccb, undone by 88e3ae5d6f73."""
+from collections.abc import Mapping
 
 
-def skips_ct_clear(version: str) -> bool:
-    """Say whether this version leaves out `ct_clear` for a packet that has not been recirculated.
+@dataclasses.dataclass(frozen=True)
+class Defect:
+    """One bug."""
 
-    Such a packet stays tracked where the host's conntrack has seen it before the switch: Neutron's
-    `table=71,priority=110,ct_state=+trk actions=ct_clear,resubmit(,71)` then goes round in a circle.
-    """
-    found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
-    if found is None:
-        return False
-    major, minor, patch = (int(part) for part in found.groups())
-    first, fixed = _CT_CLEAR.get((major, minor), (0, 0))
-    return first <= patch < fixed
+    id: str
+    title: str
+    """What it does, as the end of a sentence."""
+    versions: Mapping[tuple[int, int], tuple[int, int]]
+    """For each release series the first patch release that has it, and the first that has it no more."""
+    logged: str
+    """What ovs-vswitchd logs when it strikes; empty where it logs nothing."""
+    fix: str
+    """What mends it, as a sentence."""
+    sources: tuple[str, ...]
+    """Where it is described, as sentences."""
+
+    def affects(self, version: str) -> bool:
+        """Say whether a version has it; one that is not understood is not known to have it."""
+        found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
+        if found is None:
+            return False
+        major, minor, patch = (int(part) for part in found.groups())
+        first, fixed = self.versions.get((major, minor), (0, 0))
+        return first <= patch < fixed
+
+
+CT_CLEAR = Defect(
+    id="ct-clear-skipped",
+    title="it leaves out ct_clear for packets that were not recirculated, so that those which the host's own conntrack "
+    "has seen go round in a circle in Neutron's table 71 until they are dropped",
+    versions={(2, 13): (7, 8), (2, 14): (5, 6), (2, 15): (4, 5), (2, 16): (0, 4), (2, 17): (0, 2)},
+    logged="over max translation depth",
+    fix="2.13.8, 2.14.6, 2.15.5, 2.16.4, 2.17.2 and 3.0.0 do not have it.",
+    sources=("Open vSwitch's commit 355fef6f2ccb brought it, and its commit 88e3ae5d6f73 mends it.",),
+)

@@ -10,6 +10,20 @@ from ovs_pathfinder import path
 if TYPE_CHECKING:
     from .. import hosts
 
+Word = Literal["gre", "vxlan", "ip4", "ip6", "icmp", "tcp", "no-l2pop", "warm", "cold"]
+"""What a setting may be; `tests.lab.matrix` has the settings."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Second:
+    """The later one of two faults at once: packets do not get as far as that."""
+
+    code: str
+    hop: path.Hop
+    direction: path.Direction | None = None
+    told: bool = False
+    """Whether a diagnosis must name it; else it is enough that nothing denies it."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Truth:
@@ -22,7 +36,22 @@ class Truth:
     cold: tuple[path.Hop, path.Direction] | None = None
     """Hop and direction where they are others on a path whose neighbours are unknown: questions are flooded."""
     also: tuple[str, ...] = ()
-    """Codes that are as right where a warm path hides what tells them apart."""
+    """Codes that are as right: a part of what was done, or all that can be told where a warm path hides the rest."""
+    tcp: str = ""
+    """The code for a probe by TCP, where it is another."""
+    second: Second | None = None
+    unless: tuple[Word, ...] = ()
+    """What a setting must not be for this to be the truth."""
+    one_host: bool = False
+    """Whether it is the truth as well where both ports are on one host."""
+
+    def codes(self, protocol: path.Protocol) -> tuple[str, ...]:
+        """Return all codes that are right, the best first."""
+        return (self.tcp if protocol == "tcp" and self.tcp else self.code, *self.also)
+
+    def place(self, *, cold: bool) -> tuple[path.Hop | None, path.Direction | None]:
+        """Return hop and direction."""
+        return self.cold if cold and self.cold else (self.hop, self.direction)
 
 
 class Fault(Protocol):

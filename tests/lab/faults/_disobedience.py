@@ -1,8 +1,9 @@
 """The program behind `switch-disobeys`: it turns a port's datapath flows into conntrack into drops, for ever.
 
-Run as `python _disobedience.py DEVICE RUNDIR ADDRESS6 ADDRESS4` in the host's namespace. It first sends the
-kinds of packets that a probe may send, so that the flows exist; then it rewrites them, prints `ready` once
-all has been quiet for a while, and goes on for those that appear later, as after a change of the flow tables.
+Run as `python _disobedience.py prime ADDRESS…` in the namespace of the path's source, then as `python
+_disobedience.py disobey DEVICE RUNDIR` in that of the switch. The first sends the kinds of packets that a probe may
+send, so that their flows and those of their answers exist. The second rewrites what comes in by the device, prints
+`ready` once all has been quiet for a while, and goes on for flows that appear later, as after a change of the tables.
 
 Flows that resume after conntrack drop too. Every revalidation (another port, a change of a table, a tcpdump
 that starts) deletes the flow of ICMPv6 echoes, since its translation looks at the target of neighbour
@@ -82,20 +83,26 @@ def _prime(address: str) -> None:
         pass
 
 
-def main() -> None:
-    """Prime, then rewrite until killed."""
-    device, rundir, address6, address4 = sys.argv[1:]
-    for address in (address6, address4):
-        _prime(address)
+def _disobey(device: str, rundir: pathlib.Path) -> None:
     busy: float | None = time.monotonic()
     while True:
         with contextlib.suppress(OSError):  # the switch restarts
-            if _rewrite(pathlib.Path(rundir), device) and busy:
+            if _rewrite(rundir, device) and busy:
                 busy = time.monotonic()
             if busy and time.monotonic() - busy > _QUIET:
                 print("ready", flush=True)
                 busy = None
         time.sleep(_PERIOD)
+
+
+def main() -> None:
+    """Prime, or rewrite until killed."""
+    what, *arguments = sys.argv[1:]
+    if what == "disobey":
+        device, rundir = arguments
+        _disobey(device, pathlib.Path(rundir))
+    for address in arguments:
+        _prime(address)
 
 
 if __name__ == "__main__":

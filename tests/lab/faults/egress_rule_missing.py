@@ -3,7 +3,7 @@
 from .. import description, hosts, topology
 from . import Truth
 
-TRUTH = Truth("broken", "egress-rule-missing", "source-br-int", "forward")
+TRUTH = Truth("broken", "egress-rule-missing", "source-br-int", "forward", one_host=True)
 
 
 def inject(lab: hosts.Lab) -> None:

@@ -3,7 +3,7 @@
 from .. import hosts, topology
 from . import Truth
 
-TRUTH = Truth("broken", "foreign-flow", "source-br-int", "forward")
+TRUTH = Truth("broken", "foreign-flow", "source-br-int", "forward", one_host=True)
 
 
 def inject(lab: hosts.Lab) -> None:

@@ -3,7 +3,7 @@
 from .. import hosts, topology
 from . import Truth, _stray
 
-TRUTH = Truth("broken", "forwarding-entry-wrong", "source-br-tun", "forward")
+TRUTH = Truth("broken", "forwarding-entry-wrong", "source-br-tun", "forward", unless=("no-l2pop",))
 
 
 def inject(lab: hosts.Lab) -> None:

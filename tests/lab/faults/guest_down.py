@@ -3,7 +3,7 @@
 from .. import hosts
 from . import Truth
 
-TRUTH = Truth("broken", "guest-port-down", "guest", "forward")
+TRUTH = Truth("broken", "guest-port-down", "guest", "forward", one_host=True)
 
 
 def inject(lab: hosts.Lab) -> None:

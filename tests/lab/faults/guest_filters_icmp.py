@@ -3,7 +3,9 @@
 from .. import hosts
 from . import Truth
 
-TRUTH = Truth("broken", "guest-filters-icmp", "guest", "forward", also=("guest-silent",))
+TRUTH = Truth(
+    "broken", "guest-filters-icmp", "guest", "forward", also=("guest-silent",), unless=("tcp",), one_host=True
+)
 
 
 def inject(lab: hosts.Lab) -> None:

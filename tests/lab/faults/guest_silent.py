@@ -3,7 +3,7 @@
 from .. import hosts
 from . import Truth
 
-TRUTH = Truth("broken", "guest-silent", "guest", "forward")
+TRUTH = Truth("broken", "guest-silent", "guest", "forward", tcp="service-silent", one_host=True)
 
 
 def inject(lab: hosts.Lab) -> None:

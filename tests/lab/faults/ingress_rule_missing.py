@@ -3,7 +3,7 @@
 from .. import description, hosts, topology
 from . import Truth
 
-TRUTH = Truth("broken", "ingress-rule-missing", "destination-br-int", "forward")
+TRUTH = Truth("broken", "ingress-rule-missing", "destination-br-int", "forward", unless=("tcp",), one_host=True)
 
 
 def inject(lab: hosts.Lab) -> None:

@@ -3,7 +3,9 @@
 from .. import hosts, topology
 from . import Truth
 
-TRUTH = Truth("broken", "port-disabled", "destination-br-int", "reply", cold=("destination-br-int", "forward"))
+TRUTH = Truth(
+    "broken", "port-disabled", "destination-br-int", "reply", cold=("destination-br-int", "forward"), one_host=True
+)
 
 
 def inject(lab: hosts.Lab) -> None:

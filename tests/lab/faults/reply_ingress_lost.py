@@ -3,7 +3,7 @@
 from .. import hosts, topology
 from . import Truth, _stray
 
-TRUTH = Truth("broken", "forwarding-entry-wrong", "destination-br-tun", "reply")
+TRUTH = Truth("broken", "forwarding-entry-wrong", "destination-br-tun", "reply", unless=("no-l2pop",))
 
 
 def inject(lab: hosts.Lab) -> None:

@@ -11,20 +11,16 @@ import yaml
 import exchange
 import parameters
 from ovs_pathfinder import path
-from ovs_pathfinder.diagnosis import codes, verdict
-from ovs_pathfinder.evidence import capture, practice, probe, record, trial
+from ovs_pathfinder.diagnosis import codes
+from ovs_pathfinder.evidence import capture, practice, probe, record, session, trial
 from ovs_pathfinder.report import render
 from ovs_pathfinder.temporary import change, flows, guard, journal, mirror, place, port_security
+from tests import schemas
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 REFERENCE = ROOT / "docs" / "reference"
 ACTIONS: dict[str, Any] = yaml.safe_load((ROOT / "actions.yaml").read_text())
 OPTIONS: dict[str, Any] = yaml.safe_load((ROOT / "charmcraft.yaml").read_text())["config"]["options"]
-REGENERATE = (
-    ".venv/bin/python -c \"import json, sys; sys.path.insert(0, 'lib'); "
-    "from ovs_pathfinder.diagnosis import verdict; "
-    'print(json.dumps(verdict.json_schema(), indent=2, ensure_ascii=False))" > docs/reference/diagnosis.schema.json'
-)
 
 
 def sections(page: pathlib.Path, level: int) -> dict[str, str]:
@@ -36,7 +32,7 @@ def sections(page: pathlib.Path, level: int) -> dict[str, str]:
 def rows(table: str) -> list[list[str]]:
     """Return the cells of a table's rows, without its heading."""
     lines = [line for line in table.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("|"))] for line in lines[2:]]
 
 
 def plain(cell: str) -> str:
@@ -92,10 +88,17 @@ def test_section_of_a_code_begins_with_its_meaning_and_gives_its_commands(code: 
     assert "**Proof**" in text or "**When**" in text
 
 
-def test_schema_of_the_diagnosis_is_the_code_s():
-    published = json.loads((REFERENCE / "diagnosis.schema.json").read_text())
+def test_schemas_are_the_code_s():
+    published = {file.name: json.loads(file.read_text()) for file in schemas.FOLDER.iterdir()}
 
-    assert published == json.loads(json.dumps(verdict.json_schema())), f"regenerate it with: {REGENERATE}"
+    assert published == json.loads(json.dumps(schemas.all_of_them())), "write them anew with: make schemas"
+
+
+def test_every_action_stands_beside_what_is_typed_by_hand():
+    named = [re.findall(r"\[`([a-z-]+)`\]", action) for _, action, _ in rows((REFERENCE / "by-hand.md").read_text())]
+
+    assert sorted(name for names in named for name in names) == sorted(ACTIONS)
+    assert all(named)
 
 
 def fields(page: pathlib.Path, heading: str) -> list[str]:
@@ -156,7 +159,7 @@ def test_time_that_a_trial_s_change_may_take_is_the_code_s():
     packets = probe.Settings().longest
     settle = ACTIONS["try-port-security"]["params"]["settle"]["default"]
 
-    flows_ = packets + trial._WAKE + trial._SLACK  # pyright: ignore[reportPrivateUsage]
+    flows_ = packets + session.WAKE + trial._SLACK  # pyright: ignore[reportPrivateUsage]
     security = packets + settle + trial._API  # pyright: ignore[reportPrivateUsage]
 
     assert f"; {flows_:g} with the defaults" in page

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ovs_pathfinder import cloud, errors, path
-from ovs_pathfinder.evidence import bypass, probe, record, trial
-from ovs_pathfinder.temporary import change, flows, journal, port_security, protocol
+from ovs_pathfinder.evidence import bypass, probe, record, session, trial
+from ovs_pathfinder.temporary import change, flows, journal, port_security, protocol, rule
 from ovs_pathfinder.vswitch import flow
 from tests.unit import plans
 
@@ -179,12 +179,12 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Play:
 
         taken = [flow.Flow(table=0, priority=one) for one in world.taken]
         doubles: list[tuple[Any, str, Callable[..., Any]]] = [
-            (trial.local, "Local", here),
-            (trial.watch, "Watch", _always(Watch(world))),
+            (session.local, "Local", here),
+            (session.watch, "Watch", _always(Watch(world))),
             (trial.beacon, "Beacon", _always(Beacon(world))),
-            (trial.practice, "watch_all", _always(None)),
-            (trial.probe, "send", world.send),
-            (trial.process, "run", run),
+            (session.practice, "watch_all", _always(None)),
+            (session.probe, "send", world.send),
+            (session.process, "run", run),
             (trial.flow, "dump", _always(taken)),
             (trial.protocol, "temporarily", world.temporarily),
             (trial.bypass, "ways", _always(bypass.Ways(forward="in_port=3", reply="in_port=1,dl_vlan=1"))),
@@ -269,7 +269,7 @@ def test_the_first_free_priority_is_taken(play: Play, taken: tuple[int, ...], pr
 
     (kind,) = world.changes
     assert isinstance(kind, flows.Flows)
-    assert {rule.priority for rule in kind.rules} == {priority}
+    assert {one.priority for one in kind.rules} == {priority}
 
 
 def test_what_is_told_is_what_was_added(play: Play) -> None:
@@ -280,7 +280,7 @@ def test_what_is_told_is_what_was_added(play: Play) -> None:
     (kind,) = world.changes
     assert isinstance(kind, flows.Flows)
     head = f"ovs-ofctl add-flow br-int 'cookie={kind.cookie},hard_timeout=10"
-    assert found.commands == tuple(f"{head},{rule}'" for rule in kind.rules)
+    assert found.commands == tuple(f"{head},{one}'" for one in kind.rules)
 
 
 def test_where_nothing_can_be_sent_nothing_is_changed(play: Play) -> None:
@@ -299,7 +299,7 @@ def test_an_error_amid_the_trial_undoes_the_change(play: Play, monkeypatch: pyte
         world.sends = not world.changed
         return world.send(*_)
 
-    monkeypatch.setattr(trial.probe, "send", send)
+    monkeypatch.setattr(session.probe, "send", send)
     with pytest.raises(errors.PathfinderError):
         try_flows(world)
 
@@ -342,7 +342,7 @@ def test_what_is_left_of_an_earlier_change_refuses_a_trial_before_anything_is_se
 ) -> None:
     world = play(World())
     book = journal.Journal(tmp_path)
-    kind = flows.Flows(bridge="br-int", cookie=flows.new_cookie(), rules=flows.parse("actions=drop"))
+    kind = flows.Flows(bridge="br-int", cookie=flows.new_cookie(), rules=rule.parse("actions=drop"))
     book.write(journal.new(kind, seconds=60, action="try-flows"))
 
     with pytest.raises(errors.PathfinderError, match="an earlier change is still in the journal"):

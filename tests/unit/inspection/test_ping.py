@@ -4,7 +4,7 @@ import pydantic
 import pytest
 
 from ovs_pathfinder.evidence import host
-from ovs_pathfinder.inspection import ping
+from ovs_pathfinder.inspection import path_mtu, ping
 from ovs_pathfinder.report import view
 
 V6 = "fc00:5896:ff23:44dc:f816:3eff:fe0d:9acf"
@@ -100,33 +100,6 @@ def test_lost_numbers_are_written_short(numbers: tuple[int, ...], words: str) ->
     assert ping.ranges(numbers) == words
 
 
-@pytest.mark.parametrize("limit", [16, 17, 1000, 1322, 1430, 8952])
-@pytest.mark.parametrize("tells", [True, False])
-def test_the_search_finds_the_largest_that_passes(limit: int, tells: bool) -> None:
-    sizes: list[int] = []
-
-    def ask(size: int) -> tuple[bool, int | None]:
-        sizes.append(size)
-        return size <= limit, limit + 28 if tells and size > limit else None
-
-    best, reported = ping.search(ask, 16, 8952, 28)
-
-    assert best == limit
-    assert reported == (limit + 28 if tells and limit < 8952 else None)
-    assert len(sizes) <= (2 if tells else 15)
-
-
-def test_the_search_says_that_nothing_passes_and_ends_though_errors_lie() -> None:
-    sizes: list[int] = []
-
-    def ask(size: int) -> tuple[bool, int | None]:
-        sizes.append(size)
-        return False, size + 28 - 1
-
-    assert ping.search(ask, 16, 8952, 28)[0] is None
-    assert len(sizes) <= 16
-
-
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -154,7 +127,7 @@ def test_the_page_fits_the_terminal() -> None:
         lost=tuple(range(2, 200, 2)),
         troubles=tuple(ping.parse("\n".join(line for line, *_ in TROUBLES)).troubles),
         notes=("A note. " * 30,),
-        path_mtu=ping.PathMtu(
+        path_mtu=path_mtu.PathMtu(
             largest=1322, mtu=1350, expected=1450, expected_of="network", pings=36, text="The largest has 1350 bytes."
         ),
     )

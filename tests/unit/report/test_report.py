@@ -5,9 +5,10 @@ import jsonschema
 import pytest
 
 from ovs_pathfinder import path, report
-from ovs_pathfinder.diagnosis import diagnose, verdict
+from ovs_pathfinder.diagnosis import diagnose
 from ovs_pathfinder.evidence import record
 from ovs_pathfinder.report import render
+from tests import schemas
 from tests.unit.diagnosis import build
 from tests.unit.diagnosis.build import World
 
@@ -55,7 +56,7 @@ def test_the_markdown_table_is_whole(name: str) -> None:
 @pytest.mark.parametrize("name", WORLDS)
 def test_json_follows_its_schema(name: str) -> None:
     found = report.results(*made(name), "json")
-    schema = verdict.json_schema()
+    schema = schemas.all_of_them()["diagnosis.schema.json"]
 
     jsonschema.Draft202012Validator.check_schema(schema)
     for text in (found["report"], found["diagnosis"]):

@@ -8,9 +8,9 @@ import jsonschema
 import pytest
 
 from ovs_pathfinder import report
-from ovs_pathfinder.diagnosis import verdict
 from ovs_pathfinder.evidence import record
 from ovs_pathfinder.report import render
+from tests import schemas
 from tests.unit.diagnosis import build
 from tests.unit.diagnosis.build import World
 
@@ -103,7 +103,7 @@ def test_every_report_is_whole(world: str, effect: str) -> None:
         if form == "text":
             assert all(len(line) <= 80 or max(map(len, line.split())) > 70 for line in text.splitlines())
         if form == "json":
-            jsonschema.validate(json.loads(text), verdict.json_schema())
+            jsonschema.validate(json.loads(text), schemas.all_of_them()["diagnosis.schema.json"])
 
 
 @pytest.mark.parametrize("form", FORMS)

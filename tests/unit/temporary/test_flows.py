@@ -1,11 +1,12 @@
 """Temporary flows on a real switch, among all that others may have put there."""
 
+import contextlib
+import os
 import pathlib
 import re
 import signal
-import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ovs_pathfinder import errors, process
-from ovs_pathfinder.temporary import flows
+from ovs_pathfinder.temporary import flows, rule
 from ovs_pathfinder.vswitch import flow
 from tests.lab import processes
 from tests.unit.vswitch import private
@@ -70,7 +71,7 @@ def install(lines: Sequence[str]) -> None:
 
 
 def given_flows(text: str, bridge: str = BRIDGE) -> flows.Flows:
-    return flows.Flows(bridge=bridge, cookie=flows.new_cookie(), rules=flows.parse(text))
+    return flows.Flows(bridge=bridge, cookie=flows.new_cookie(), rules=rule.parse(text))
 
 
 def refusal(attempt: Callable[[], Any]) -> str:
@@ -83,158 +84,6 @@ def refusal(attempt: Callable[[], Any]) -> str:
     assert not re.search(r"ovs-ofctl: |-:\d|\|WARN\||xid=", sentence)
     assert len(sentence) < 700
     return sentence
-
-
-# --- reading an operator's flows ---
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("actions=drop", ["table=0,priority=32768,actions=drop"]),
-        (
-            "table=0,priority=96,icmp6,in_port=3,actions=NORMAL",
-            ["table=0,priority=96,icmp6,in_port=3,actions=NORMAL"],
-        ),
-        (
-            " table=71, priority=65535, ipv6_src=fe80::/10, ipv6   actions=resubmit(,72),output:3 ip,actions=drop ",
-            ["table=71,priority=65535,ipv6_src=fe80::/10,ipv6,actions=resubmit(,72),output:3",
-             "table=0,priority=32768,ip,actions=drop"],
-        ),
-        (
-            "in_port=o-hm0,ct_state=+trk-new,actions=load:0x1->NXM_NX_REG15[],NORMAL",
-            ["table=0,priority=32768,in_port=o-hm0,ct_state=+trk-new,actions=load:0x1->NXM_NX_REG15[],NORMAL"],
-        ),
-        ("table=253,priority=0,actions=learning", ["table=253,priority=0,actions=learning"]),
-    ],
-)  # fmt: skip
-def test_flows_are_read(text: str, expected: list[str]) -> None:
-    assert [str(rule) for rule in flows.parse(text)] == expected
-
-
-@pytest.mark.parametrize("character", [*";&|$`\"'\\<!#~?*{}\n\t\r\0%^", "\N{NO-BREAK SPACE}", "é", "٣", "\ud800"])
-def test_a_character_that_no_flow_needs_is_refused(character: str) -> None:
-    sentence = refusal(lambda: flows.parse(f"table=0,priority=96,icmp6{character},actions=NORMAL"))
-
-    assert sentence.startswith(f"the flows hold {character!a}")
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("", "no actions"),
-        ("   ", "no actions"),
-        ("table=0,priority=96,icmp6", "no actions"),
-        ("ip,actions=drop icmp6", "'icmp6'"),
-        ("ip,actions=", "no actions"),
-        ("ip,action=drop", "no actions"),
-        ("xactions=drop", "no actions"),
-        ("ip,actions= icmp,actions=drop", "'actions='"),
-        ("ip,action=drop,actions=drop", "has action"),
-        ("cookie=0x5,ip,actions=drop", "has cookie"),
-        ("cookie=0x5/-1,ip,actions=drop", "has cookie"),
-        ("hard_timeout=5,ip,actions=drop", "has hard_timeout"),
-        ("ip,idle_timeout=5,actions=drop", "has idle_timeout"),
-        ("ip,importance=5,actions=drop", "has importance"),
-        ("send_flow_rem,ip,actions=drop", "has send_flow_rem"),
-        ("check_overlap,ip,actions=drop", "has check_overlap"),
-        ("reset_counts,ip,actions=drop", "has reset_counts"),
-        ("no_packet_counts,ip,actions=drop", "has no_packet_counts"),
-        ("no_byte_counts,ip,actions=drop", "has no_byte_counts"),
-        ("duration=3.2s,table=0,n_packets=4,ip,actions=drop", "has duration"),
-        ("out_port=3,actions=drop", "has out_port"),
-        ("ip,actions=learn(table=5)", "learns other flows"),
-        ("ip,actions=NORMAL,LEARN(table=5)", "learns other flows"),
-        ("ip,actions=learn:table=5", "learns other flows"),
-        ("ip,actions=clone(learn(table=5))", "learns other flows"),
-        ("ip,actions=ct(commit,zone=1),NORMAL", "commits connections"),
-        ("reg15=5,actions=drop", "matches reg15"),
-        ("reg15=0x1/0xff,actions=drop", "matches reg15"),
-        ("xreg7=5,actions=drop", "matches xreg7"),
-        ("xxreg3=5,actions=drop", "matches xxreg3"),
-        ("NXM_NX_REG15[0..5]=3,actions=drop", "no field"),
-        ("reg15[0..5]=3,actions=drop", "no field"),
-        ("table=254,actions=drop", "table 254"),
-        ("table=255,actions=drop", "table 255"),
-        ("table=-1,actions=drop", "no number"),
-        ("table=0x5,actions=drop", "no number"),
-        ("table=,actions=drop", "no field"),
-        ("table,actions=drop", "no number"),
-        ("table=classifier,actions=drop", "no number"),
-        (f"table={'9' * 5000},actions=drop", "no number"),
-        ("priority=65536,actions=drop", "priority 65536"),
-        ("priority=1e3,actions=drop", "no number"),
-        ("priority=1,priority=2,actions=drop", "priority twice"),
-        ("table=1,ip,table=2,actions=drop", "table twice"),
-        ("in_port=1,in_port=2,actions=drop", "in_port twice"),
-        ("table:3,ip,actions=drop", "'table:3'"),
-        ("priority(7),ip,actions=drop", "'priority(7)'"),
-        ("cookie:5,ip,actions=drop", "'cookie:5'"),
-        ("hard_timeout(5),ip,actions=drop", "'hard_timeout(5)'"),
-        ("packet_type=(1,0x800),actions=drop", "'packet_type=(1'"),
-        ("in_port 1,actions=drop", "'1'"),
-        ("ip,nw_src=10.0.0.256,actions=drop", "nw_src=10.0.0.256, which does not fit"),
-        ("ip,nw_src=10.0.0.1/255.255.256.0,actions=drop", "does not fit"),
-        ("arp,arp_spa=1.2.3.1000,actions=drop", "does not fit"),
-        ("tun_src=1.2.3.999,actions=drop", "does not fit"),
-        ("dl_vlan=4096,actions=drop", "does not fit"),
-        ("dl_vlan=0x1001,actions=drop", "does not fit"),
-        ("dl_vlan_pcp=8,actions=drop", "does not fit"),
-        ("ip,ip_dscp=64,actions=drop", "does not fit"),
-        ("arp,arp_op=256,actions=drop", "does not fit"),
-        ("ip,nw_tos=3,actions=drop", "does not fit"),
-        (f"ip,nw_src=1.1.1.{'9' * 5000},actions=drop", "does not fit"),
-        ("dl_src=fa:16:3e:0d:9a:ccf,actions=drop", "does not fit"),
-        ("dl_src=fa:16:3e:0d:9a:cf/ff:ff:ff:fff:0:0,actions=drop", "does not fit"),
-        (" ".join(["ip,actions=drop"] * 101), "101 flows"),
-        ("ip," * 30_000 + "actions=drop", "characters"),
-        ("x" * 1_000_000, "characters"),
-    ],
-)  # fmt: skip
-def test_what_a_temporary_flow_may_not_be_is_refused(text: str, said: str) -> None:
-    assert said in refusal(lambda: flows.parse(text))
-
-
-_PIECES = (
-    *("table=3", "table:3", "table(3)", "table", "priority=7", "priority:7", "PRIORITY=7", "ip", "icmp6", "tcp"),
-    *("in_port=1", "in_port=LOCAL", "dl_vlan=0", "nw_src=10.0.0.1", "reg3=5", "reg3[0..4]=5", "eth()", "=", "=="),
-    *("actions=", "actions=drop", "action=drop", "actions=resubmit(,4)", "drop", "add", "delete", ",", " ", "(", ")"),
-    *("cookie=1", "hard_timeout=3", "[", "]", "->", "+", "-", "@", "/", "9999999999", "\n", ";", "é", "ct_state=+trk"),
-)
-_PIECED = st.lists(st.sampled_from(_PIECES) | st.just(","), max_size=14).map("".join)
-
-
-@settings(max_examples=400, suppress_health_check=_SLOW)
-@given(st.text(max_size=60) | _PIECED)
-def test_whatever_is_read_is_flows_or_refused_in_one_sentence(text: str) -> None:
-    try:
-        found = flows.parse(text)
-    except errors.PathfinderError as error:
-        assert str(error).isprintable()  # noqa: PT017
-        return
-
-    assert 0 < len(found) <= 100
-    assert flows.parse(" ".join(map(str, found))) == found
-    assert all(str(rule).count("actions=") >= 1 and " " not in str(rule) for rule in found)
-
-
-@settings(max_examples=120, suppress_health_check=_SLOW)
-@given(
-    st.lists(st.sampled_from(_PIECES), max_size=6).map(",".join),
-    st.sampled_from(["actions=drop", "actions=output:1,table=5"]),
-)
-def test_ovs_ofctl_reads_a_flow_as_it_was_read_here(head: str, actions: str) -> None:
-    try:
-        (rule,) = flows.parse(f"{head},{actions}")
-    except (errors.PathfinderError, ValueError):
-        return
-
-    command = ["ovs-ofctl", "-O", "OpenFlow14", "parse-flow", str(rule)]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout
-    for read in re.findall(r"ADD(.*?)actions=", said):
-        assert re.findall(r"table:(\d+)", read) == ([str(rule.table)] if rule.table else [])
-        assert re.findall(r"priority=(\d+)", read) == ([str(rule.priority)] if rule.priority != 32768 else [])
-        assert not re.search(r"cookie|hard|idle|importance", read)
 
 
 # --- tables of others ---
@@ -323,13 +172,13 @@ _FOREIGN = st.tuples(st.sampled_from([_PIPELINE, _PIPELINE, ()]), st.lists(_othe
     lambda drawn: [*drawn[0], *drawn[1]]
 )
 _RULE = st.builds(
-    flows.Rule,
+    rule.Rule,
     table=st.sampled_from(_TABLES[:4]),
     priority=st.sampled_from((*_PRIORITIES, 95, 98)),
     match=_USUAL,
     actions=st.sampled_from(("NORMAL", "drop", "output:2", "resubmit(,72)")),
 )
-_OURS = st.lists(_RULE, min_size=1, max_size=5, unique_by=lambda rule: rule.strict)
+_OURS = st.lists(_RULE, min_size=1, max_size=5, unique_by=lambda one: one.strict)
 _PACKETS = (
     *(
         f"in_port(1),eth(src={_MACS[0]},dst={_MACS[1]}),eth_type(0x86dd),ipv6(src={_SIX[0]},dst={_SIX[1]},label=0,"
@@ -358,13 +207,13 @@ def levels(dump: list[str]) -> set[tuple[int, int]]:
 @settings(max_examples=50, deadline=None, suppress_health_check=_SLOW)
 @given(_FOREIGN, _OURS, st.lists(st.sampled_from(_PACKETS), min_size=1, max_size=4))
 def test_flows_of_others_stay_as_they_are(
-    switch: pathlib.Path, others: list[str], rules: list[flows.Rule], packets: list[str]
+    switch: pathlib.Path, others: list[str], rules: list[rule.Rule], packets: list[str]
 ) -> None:
     install(others)
     private.receive("p1", *packets)
     before = private.dump(BRIDGE)
     change = flows.Flows(bridge=BRIDGE, cookie=flows.new_cookie(), rules=tuple(rules))
-    is_taken = bool(levels(before) & {rule.level for rule in rules})
+    is_taken = bool(levels(before) & {one.level for one in rules})
 
     change.check()
     if is_taken:
@@ -425,14 +274,14 @@ def test_a_level_with_any_flow_of_others_is_refused_and_stays(switch: pathlib.Pa
 @settings(max_examples=12, deadline=None, suppress_health_check=_SLOW)
 @given(_FOREIGN, st.lists(_OURS, min_size=2, max_size=3))
 def test_several_changes_at_once_leave_each_other_alone(
-    switch: pathlib.Path, others: list[str], several: list[list[flows.Rule]]
+    switch: pathlib.Path, others: list[str], several: list[list[rule.Rule]]
 ) -> None:
     install(others)
     changes: list[flows.Flows] = []
     dumps = [private.dump(BRIDGE)]
     for rules in several:
         change = flows.Flows(bridge=BRIDGE, cookie=flows.new_cookie(), rules=tuple(rules))
-        if not levels(dumps[-1]) & {rule.level for rule in rules}:
+        if not levels(dumps[-1]) & {one.level for one in rules}:
             change.make(60)
             changes.append(change)
             dumps.append(private.dump(BRIDGE))
@@ -784,6 +633,35 @@ def test_a_switch_that_does_not_run_is_refused_and_no_undo_is_claimed(
     assert f"ovs-vswitchd does not answer for {BRIDGE}" in refusal(change.check)
     assert f"ovs-vswitchd does not answer for {BRIDGE}" in refusal(lambda: change.make(60))
     assert f"ovs-vswitchd does not answer for {BRIDGE}" in refusal(change.undo)
+
+
+@pytest.mark.parametrize(("limit", "seconds", "said"), [("_PATIENCE", 1, "1 s"), ("_TIMEOUT", 0.5, "0.5 s")])
+def test_a_switch_that_hangs_is_not_waited_for_for_ever(
+    own_switch: pathlib.Path, monkeypatch: pytest.MonkeyPatch, limit: str, seconds: float, said: str
+) -> None:
+    monkeypatch.setattr(flows, limit, seconds)
+    change = given_flows("ip,actions=drop")
+    change.make(60)
+
+    with _halted(own_switch, "ovs-vswitchd"):
+        sentences = [refusal(change.check), refusal(lambda: change.make(60)), refusal(change.undo)]
+
+    assert all(one.startswith(f"ovs-vswitchd does not answer for {BRIDGE}") for one in sentences)
+    assert all(f"no answer within {said}" in one for one in sentences)
+    assert change.undo().state == "undone"
+
+
+@contextlib.contextmanager
+def _halted(place: pathlib.Path, daemon: str) -> Generator[None]:
+    """Let a daemon stand still, with all that it has open."""
+    pid = int((place / f"{daemon}.pid").read_text())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        state = pathlib.Path(f"/proc/{pid}/stat")
+        processes.wait_until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T", f"{daemon} stands still")
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def test_no_undo_is_claimed_while_the_switch_waits_for_its_database(

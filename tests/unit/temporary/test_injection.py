@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ovs_pathfinder import errors, path
-from ovs_pathfinder.temporary import flows, injection
+from ovs_pathfinder.temporary import flows, injection, rule
 from ovs_pathfinder.vswitch import database
 from tests.unit import plans
 from tests.unit.vswitch import private
@@ -62,7 +62,7 @@ def refusal(attempt: Callable[[], Any]) -> str:
 
 
 def is_narrow(match: str, plan: path.Plan = ICMP4) -> bool:
-    return injection.is_narrow(plan, flows.Rule(match=match))
+    return injection.is_narrow(plan, rule.Rule(match=match))
 
 
 # --- whose traffic ---
@@ -233,7 +233,7 @@ def test_without_a_run_any_flow_is_broad() -> None:
 def test_a_broad_flow_may_be_wanted(plan: path.Plan | None) -> None:
     made = prepare("table=60,priority=96,actions=NORMAL", plan, allow_broad=True)
 
-    assert [str(rule) for rule in made.rules] == ["table=60,priority=96,actions=NORMAL"]
+    assert [str(one) for one in made.rules] == ["table=60,priority=96,actions=NORMAL"]
 
 
 # --- which ports ---

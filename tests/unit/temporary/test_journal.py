@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ovs_pathfinder import errors, process
-from ovs_pathfinder.temporary import change, flows, guard, journal, protocol, sweep
+from ovs_pathfinder.temporary import change, flows, guard, journal, protocol, rule, sweep
 from tests.lab import processes
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[3]
@@ -29,7 +29,7 @@ def book(tmp_path: pathlib.Path) -> journal.Journal:
 
 def entry(action: str = "try-flows", **more: Any) -> journal.Entry:
     """Return an entry for a flow on a bridge that no switch has."""
-    rules = flows.parse("table=0,priority=96,icmp6,in_port=3,actions=NORMAL")
+    rules = rule.parse("table=0,priority=96,icmp6,in_port=3,actions=NORMAL")
     kind = flows.Flows(bridge="br-none", cookie=flows.new_cookie(), rules=rules)
     return journal.new(kind, seconds=60, action=action, run="20261122t170000-abcdef", **more)
 
@@ -206,8 +206,8 @@ def test_the_entry_is_on_the_disk_before_anything_changes(book: journal.Journal,
 
     assert events[:3] == ["sync " + book.directory.parent.name, "sync state", "sync state"]
     assert events[3:10] == [
-        f"sync {name}.new",
-        f"rename {name}.new {name}.json",
+        f"sync {name}.{os.getpid()}.new",
+        f"rename {name}.{os.getpid()}.new {name}.json",
         "sync open",
         "guard",
         "check",
@@ -223,7 +223,8 @@ def test_what_is_undone_is_kept_before_the_open_entry_goes(book: journal.Journal
 
     book.close(one, UNDONE, "guard")
 
-    assert events == [f"sync {one.id}.new", f"rename {one.id}.new {one.id}.json", "sync closed", "sync open"]
+    half = f"{one.id}.{os.getpid()}.new"
+    assert events == [f"sync {half}", f"rename {half} {one.id}.json", "sync closed", "sync open"]
     (kept,) = book.closed()
     assert (kept.by, kept.outcome, bool(kept.closed)) == ("guard", UNDONE, True)
     assert book.is_empty()
@@ -402,9 +403,79 @@ def test_what_a_newer_unit_adds_to_an_entry_is_passed_over(book: journal.Journal
 
 def test_files_that_are_no_entries_are_left_alone(book: journal.Journal) -> None:
     book.write(entry())
-    (book.directory / "open" / "0123456789ab.new").write_text("half of someth")
+    (book.directory / "open" / "0123456789ab.1.new").write_text("half of someth")
 
     assert len(book.entries()) == 1
+
+
+# --- what is half-written ---
+
+_WRITER = """
+import os, sys
+from ovs_pathfinder.temporary import journal
+book = journal.Journal(sys.argv[1])
+(one,) = book.entries()
+fsync = os.fsync
+def hang(descriptor):
+    os.fsync = fsync
+    print("half", flush=True)
+    sys.stdin.read()
+    fsync(descriptor)
+os.fsync = hang
+book.write(one.model_copy(update={"error": "of the other"}))
+"""
+
+
+@contextlib.contextmanager
+def _writer(book: journal.Journal) -> Generator["subprocess.Popen[str]"]:
+    """A process that has written half of an entry, and the rest once its stdin ends."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _WRITER, str(book.directory)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"PYTHONPATH": str(CHECKOUT / "lib"), "PATH": "/usr/bin:/bin"},
+    ) as child:
+        assert child.stdout is not None
+        try:
+            assert child.stdout.readline() == "half\n"
+            yield child
+        finally:
+            child.kill()
+
+
+def test_two_processes_that_write_one_entry_at_once_do_not_meet(book: journal.Journal) -> None:
+    one = entry()
+    book.write(one)
+
+    with _writer(book) as other:
+        book.write(one.model_copy(update={"error": "of this one"}))
+        assert [each.error for each in book.entries()] == ["of this one"]
+        other.communicate(timeout=10)
+
+    assert other.returncode == 0
+    assert [each.error for each in book.entries()] == ["of the other"]
+    assert [file.name for file in (book.directory / "open").iterdir()] == [f"{one.id}.json"]
+
+
+@pytest.mark.parametrize("by", ["write", "sweep"])
+def test_what_a_killed_process_had_half_written_goes_soon(book: journal.Journal, by: str) -> None:
+    one = entry()
+    book.write(one)
+    with _writer(book) as other:
+        half = book.directory / "open" / f"{one.id}.{other.pid}.new"
+        book.write(one)
+        assert half.exists()
+        other.kill()
+        other.wait(timeout=10)
+
+    if by == "write":
+        book.write(one)
+    else:
+        sweep.sweep(book)
+
+    assert not half.exists()
+    assert book.entries()[:1] == [one] if by == "write" else True
 
 
 # --- what is closed ---

@@ -27,4 +27,4 @@ from ovs_pathfinder.vswitch import defects
     ],
 )
 def test_versions_that_skip_ct_clear_are_known(version: str, has: bool) -> None:
-    assert defects.skips_ct_clear(version) == has
+    assert defects.CT_CLEAR.affects(version) == has

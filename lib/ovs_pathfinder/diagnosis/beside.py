@@ -1,0 +1,189 @@
+"""Rules for what is wrong beside the probe's packets: large packets, heartbeats, the agent, mirrors that stayed."""
+
+from collections.abc import Iterator
+
+from .. import path
+from ..evidence import record
+from . import account, reading, verdict
+from . import case as case_
+
+_AGENTS_WORK = (
+    "port-not-wired",
+    "vlan-tag-wrong",
+    "flows-missing",
+    "tunnel-missing",
+    "tunnel-mismatch",
+    "forwarding-entry-wrong",
+    "segment-missing",
+    "ingress-rule-missing",
+    "egress-rule-missing",
+)
+"""What Neutron's agent would have put right, if it ran."""
+IMPAIRING = ("mtu-too-small", "heartbeat-blocked", "conntrack-stale")
+"""What leaves a path working for the probe's packets, and broken for others."""
+
+
+def impaired(case: case_.Case) -> Iterator[verdict.Finding]:
+    """Tell what else does not work on a path that lets the probe's packets pass."""
+    for rule in (_large, _heartbeats):
+        found = rule(case)
+        if found is not None:
+            yield found
+
+
+def noticed(case: case_.Case, first: verdict.Finding) -> Iterator[verdict.Finding]:
+    """Tell what stands beside a finding and takes no packet away: a silent agent, mirrors that nobody needs."""
+    yield from _agents(case, first)
+    for role in ("source",) if case.plan.same_host else ("source", "destination"):
+        evidence = case.evidence("source" if role == "source" else "destination")
+        if evidence is not None and evidence.mirrors:
+            yield case_.finding(
+                case,
+                "leftover-mirror",
+                case_.hop("source" if role == "source" else "destination", "br-int"),
+                None,
+                "possible",
+                f"{_count(len(evidence.mirrors), 'mirror')} on {evidence.unit}'s switch may have been left behind.",
+                evidence.mirrors,
+                ("A mirror copies packets and loses none; somebody may be using it.",),
+            )
+
+
+def blame(case: case_.Case, found: verdict.Finding) -> verdict.Finding | None:
+    """Return what a finding comes from, where the agent does not run that would have put it right."""
+    if found.code not in _AGENTS_WORK or found.hop is None:
+        return None
+    role: path.Role = "source" if found.hop.startswith("source") else "destination"
+    end = case.plan.endpoint(role)
+    if end.agent_alive is not False:
+        return None
+    cause = case_.finding(
+        case,
+        "agent-down",
+        found.hop,
+        found.direction,
+        "likely",
+        f"Neutron's agent on {end.principal or end.port.host} does not report, and what it should have put right is "
+        f"wrong: {found.summary}",
+        (f"Neutron's agent list: the Open vSwitch agent on {end.port.host} is not alive", *found.evidence),
+        found.against,
+    )
+    return cause
+
+
+def _agents(case: case_.Case, first: verdict.Finding) -> Iterator[verdict.Finding]:
+    if first.code == "agent-down":
+        return
+    seen: set[str] = set()
+    for end in (case.plan.source, case.plan.destination):
+        if end.agent_alive is False and end.port.host not in seen:
+            seen.add(end.port.host)
+            yield case_.finding(
+                case,
+                "agent-down",
+                None,
+                None,
+                "possible",
+                f"Neutron's Open vSwitch agent on {end.principal or end.port.host} does not report to Neutron; what "
+                "changes in the cloud does not come to that host.",
+                (f"Neutron's agent list: the Open vSwitch agent on {end.port.host} is not alive",),
+            )
+
+
+# Large packets
+
+
+def _large(case: case_.Case) -> verdict.Finding | None:
+    """Packets of the network's MTU stop where small ones pass."""
+    probe = case.source.large
+    losses = account.large(case.plan, case.source, case.destination, case.account.together)
+    loss = next((one for one in losses if one.total), None)
+    if probe is None or loss is None or loss.after == "source-port":
+        return None  # the source's own device does not take them: it sends smaller ones
+    segment = case_.segment(case, loss)
+    hop: path.Hop | None = {
+        "underlay": "underlay",
+        "guest": "guest",
+        "switch": case_.hop(segment.role, "br-tun" if not case.plan.same_host else "br-int"),
+        "receiver": "source-port",
+    }.get(segment.kind)  # pyright: ignore[reportAssignmentType]
+    if hop is None:
+        return None
+    is_measured = segment.kind in ("underlay", "switch")
+    plan = case.plan
+    return case_.finding(
+        case,
+        "mtu-too-small",
+        hop,
+        segment.direction,
+        case.certainty(segment.role) if is_measured else "likely",
+        f"Packets of {plan.network.mtu} bytes, the MTU of {plan.network.name or plan.network.id}, are lost, and small "
+        "ones pass.",
+        (
+            f"{loss.of} packets of {plan.network.mtu} bytes were seen at {loss.before or 'the sender'}, "
+            f"{loss.of - loss.lost} of them at {loss.after or 'the sender again'}; the {case.account.sent} small ones "
+            "were all answered",
+            probe.command,
+        ),
+        () if is_measured else ("What happens inside the guest cannot be seen from its host.",),
+    )
+
+
+# Heartbeats
+
+
+def _heartbeats(case: case_.Case) -> verdict.Finding | None:
+    """Octavia's health manager would not get the amphora's messages, by the rules or by what the switch does."""
+    if not case.plan.has_heartbeats:
+        return None
+    roles: tuple[path.Role, ...] = ("source",) if case.plan.same_host else ("destination", "source")
+    for role in roles:
+        evidence = case.evidence(role)
+        found = _blocked(case, role, evidence) if evidence is not None else None
+        if found is not None:
+            return found
+    return None
+
+
+def _blocked(case: case_.Case, role: path.Role, evidence: record.Evidence) -> verdict.Finding | None:
+    segment = case_.through(case, account.Loss("reply", None, None, 1, 1), role)
+    trace = evidence.trace("reply", "heartbeat")
+    dropping = tuple(one for one in evidence.heartbeats if one.actions.strip() == "drop")
+    quoted = tuple(f"datapath flow of the heartbeats, actions:drop: {one.raw}" for one in dropping)
+    who = case.plan.endpoint(role)
+    name = who.principal or who.unit or who.port.host
+    if trace is not None and trace.outcome in ("dropped", "misdirected", "failed") and trace.steps:
+        step = reading.end(trace)
+        _, place, why = reading.cause(case, segment, trace, step)
+        return case_.finding(
+            case,
+            "heartbeat-blocked",
+            case_.hop(reading.side(segment, step), place),
+            "reply",
+            "proven" if dropping else "likely",
+            f"The amphora's heartbeats to Octavia's health manager (UDP 5555) end in table {step.table} of "
+            f"{step.bridge} on {name}: {why}.",
+            (*reading.quote(trace), *quoted),
+            () if dropping else ("No heartbeat was seen to be dropped: that they are is what the rules say.",),
+        )
+    stale = any(one.ct_marked for one in dropping)
+    if not dropping or len(dropping) < len(evidence.heartbeats):
+        return None
+    return case_.finding(
+        case,
+        "conntrack-stale" if stale else "heartbeat-blocked",
+        case_.hop(role, "br-int"),
+        "reply",
+        "proven" if stale else "likely",
+        f"The amphora's heartbeats to Octavia's health manager (UDP 5555) are dropped in the switch of {name}"
+        + (
+            ": conntrack remembers their connection as one that was cut off, and each heartbeat keeps that alive."
+            if stale
+            else ", and the rules let them pass."
+        ),
+        (*quoted, *reading.quote(trace)),
+    )
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

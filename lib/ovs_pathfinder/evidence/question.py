@@ -1,0 +1,64 @@
+"""Questions for a neighbour, asked anew: an ARP request (RFC 826) or a neighbour solicitation (RFC 4861, 4.3).
+
+The kernel asks only where it has no entry, or an old one. Whether a guest that answers nothing still answers this tells
+one that filters from one that has lost its address.
+"""
+
+import contextlib
+import ipaddress
+import re
+import socket
+
+from .. import path, process
+from . import host, synthetic
+
+_ARP = 0x0806
+_ICMPV6 = 58
+_HOP_LIMIT = 255
+
+
+def ask(plan: path.Plan, device: str) -> None:
+    """Ask once from a device for the destination's MAC address; who watches sees whether it is answered."""
+    with contextlib.suppress(OSError):  # a device that has gone says so elsewhere
+        if plan.ip_version == 4:
+            _arp(plan, device)
+        else:
+            _solicit(plan, device)
+
+
+def _arp(plan: path.Plan, device: str) -> None:
+    mac = bytes.fromhex(plan.source.port.mac.replace(":", ""))
+    ends = (ipaddress.ip_address(one.address).packed for one in (plan.source, plan.destination))
+    sender, target = ends
+    request = bytes.fromhex("0001080006040001") + mac + sender + bytes(6) + target
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.bind((device, 0))
+        raw.send(b"\xff" * 6 + mac + _ARP.to_bytes(2, "big") + request)
+
+
+def _solicit(plan: path.Plan, device: str) -> None:
+    """Send a solicitation; the kernel fills in the checksum of ICMPv6 (RFC 3542, 3.1)."""
+    target = ipaddress.ip_address(plan.destination.address).packed
+    option = b"\x01\x01" + bytes.fromhex(plan.source.port.mac.replace(":", ""))
+    with socket.socket(socket.AF_INET6, socket.SOCK_RAW, _ICMPV6) as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
+        raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, _HOP_LIMIT)
+        raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, _HOP_LIMIT)
+        raw.bind((plan.source.address, 0))
+        raw.sendto(b"\x87" + bytes(7) + target + option, (synthetic.solicited_node(plan.destination.address), 0))
+
+
+def link_local(plan: path.Plan, device: str) -> str:
+    """Ask for the guest's own link-local address (RFC 4291, 2.5.6), which it has whatever became of its others.
+
+    Returns:
+        `answered` where it answers a ping, or else the state of the host's neighbour entry for it; empty without one.
+    """
+    digits = bytes.fromhex(plan.destination.port.mac.replace(":", ""))
+    identifier = bytes([digits[0] ^ 2]) + digits[1:3] + b"\xff\xfe" + digits[3:]
+    address = str(ipaddress.IPv6Address(b"\xfe\x80" + bytes(6) + identifier))
+    try:
+        said = process.run(["ping", "-6", "-n", "-c", "1", "-W", "0.5", "-I", device, address])
+    except process.ProcessError as error:
+        said = error.stdout
+    return "answered" if re.search(r"\b1 received", said) else host.neighbour(address, device)
