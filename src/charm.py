@@ -145,6 +145,8 @@ class PathfinderCharm(ops.CharmBase):
             import exchange
             import parameters
             from ovs_pathfinder.evidence import practice, probe
+            from ovs_pathfinder.inspection import history
+            from ovs_pathfinder.temporary import journal
 
             wanted = parameters.read(parameters.ProbePath, event.params)
             peers = exchange.Exchange(self)
@@ -152,6 +154,7 @@ class PathfinderCharm(ops.CharmBase):
             peers.publish_unit()
             settings = probe.Settings(count=wanted.count, interval=wanted.interval, size=wanted.size)
             found = practice.gather(plan, self.unit.name, settings, wait=wanted.wait, log=event.log)
+            found = history.added(found, journal.Journal().directory)
             peers.publish_evidence(found)
             event.set_results(answers.probe(plan, found, self.app.name))
 

@@ -7,6 +7,8 @@ from ..evidence import record
 from . import account, reading, verdict
 from . import case as case_
 
+_TOLD = 3
+"""Differences since a snapshot that are quoted."""
 _AGENTS_WORK = (
     "port-not-wired",
     "vlan-tag-wrong",
@@ -47,6 +49,22 @@ def noticed(case: case_.Case, first: verdict.Finding) -> Iterator[verdict.Findin
                 evidence.mirrors,
                 ("A mirror copies packets and loses none; somebody may be using it.",),
             )
+
+
+def remember(case: case_.Case, found: verdict.Finding) -> verdict.Finding:
+    """Add to a finding what has changed on its host since the newest snapshot, or that nothing has."""
+    if found.hop is None or found.hop in ("underlay", "guest"):
+        return found
+    evidence = case.evidence("source" if found.hop.startswith("source") else "destination")
+    history = evidence.history if evidence is not None else None
+    if evidence is None or history is None:
+        return found
+    since = f"since the snapshot {history.snapshot}, taken {history.taken}"
+    versions = f"{history.version or 'unknown'} then, {evidence.ovs_version or 'unknown'} now"
+    lines = [f"{_count(history.count, 'difference') if history.count else 'no difference'} in the rules {since}"]
+    lines += [f"Open vSwitch was {versions}"] if history.version != evidence.ovs_version else []
+    lines += history.differences[:_TOLD]
+    return found.model_copy(update={"evidence": (*found.evidence, *lines)})
 
 
 def blame(case: case_.Case, found: verdict.Finding) -> verdict.Finding | None:
@@ -154,7 +172,7 @@ def _blocked(case: case_.Case, role: path.Role, evidence: record.Evidence) -> ve
     name = who.principal or who.unit or who.port.host
     if trace is not None and trace.outcome in ("dropped", "misdirected", "failed") and trace.steps:
         step = reading.end(trace)
-        _, place, why = reading.cause(case, segment, trace, step)
+        _, place, why = reading.cause(case, segment, trace, step, "udp port 5555")
         return case_.finding(
             case,
             "heartbeat-blocked",

@@ -41,6 +41,7 @@ def _diagnose(plan: path.Plan, evidence: Sequence[record.Evidence]) -> verdict.D
         destination = None
     case = case_.Case(plan, source, destination, drawn)
     findings = _findings(case)
+    findings[0] = beside.remember(case, findings[0])
     return _conclude(case, [*findings, *beside.noticed(case, findings[0])], missing)
 
 
@@ -76,10 +77,15 @@ def _conclude(case: case_.Case, findings: Sequence[verdict.Finding], missing: tu
     )
 
 
+def _passes(case: case_.Case, first: verdict.Finding) -> bool:
+    """Whether the probe's packets pass the place of a finding, which is about others."""
+    return first.code in beside.IMPAIRING and not case.account.losses
+
+
 def _is_partial(case: case_.Case, first: verdict.Finding) -> bool:
     """Whether some packets pass: those of the probe, or part of them."""
     losses = case.account.losses
-    return not any(loss.total for loss in losses) if losses else first.code in beside.IMPAIRING
+    return not any(loss.total for loss in losses) if losses else _passes(case, first)
 
 
 def _findings(case: case_.Case) -> list[verdict.Finding]:
@@ -118,8 +124,8 @@ def _further(case: case_.Case, known: Sequence[verdict.Finding]) -> list[verdict
 
 
 def _is_same(one: verdict.Finding, other: verdict.Finding) -> bool:
-    """Whether two findings are of one cause: it may take packets of both directions."""
-    return one.code == other.code and one.hop == other.hop
+    """Whether two findings are of one cause on one host: it may take packets of both directions."""
+    return one.code == other.code and one.unit == other.unit
 
 
 def _explain(case: case_.Case, loss: account.Loss) -> verdict.Finding:
@@ -276,5 +282,5 @@ def _hop(case: case_.Case, hop: path.Hop, first: verdict.Finding) -> verdict.Hop
         reply=case.account.seen(point, "reply") if point else None,
         theory_forward=theory["forward"],
         theory_reply=theory["reply"],
-        lost=first.direction or "" if hop == first.hop else "",
+        lost=first.direction or "" if hop == first.hop and not _passes(case, first) else "",
     )

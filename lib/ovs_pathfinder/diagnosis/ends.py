@@ -135,7 +135,8 @@ def guest(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
             f"The guest behind {name} answered {loss.of - loss.lost} of {loss.of} packets.",
         )
     if code == "guest-address-missing":
-        counts += f"; the neighbour entry of its link-local address is {case.source.link_local}"
+        said = case.source.link_local
+        counts += "; its link-local address " + ("answers ping" if said == "answered" else f"is {said} as a neighbour")
     certainty: verdict.Certainty = case.certainty("destination") if code == "guest-port-down" else "likely"
     return case_.finding(
         case,

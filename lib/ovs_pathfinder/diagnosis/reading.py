@@ -41,15 +41,24 @@ def side(segment: case_.Segment, step: record.Step) -> path.Role:
 
 
 def cause(
-    case: case_.Case, segment: case_.Segment, trace: record.Trace, step: record.Step
+    case: case_.Case, segment: case_.Segment, trace: record.Trace, step: record.Step, what: str = ""
 ) -> tuple[str, case_.Place, str]:
-    """Say what it means that a packet ends at this flow: code, place, and the reason in words."""
+    """Say what it means that a packet ends at this flow: code, place, and the reason in words.
+
+    Args:
+        case: The case.
+        segment: The stretch that the packet is on.
+        trace: Its trace.
+        step: The flow.
+        what: What the packet is to the rules, such as `udp port 5555`; what the plan sends by default.
+    """
+    what = what or case.plan.protocol + (f" port {case.plan.port}" if case.plan.port else "")
     evidence = case.evidence(segment.role)
     owner = evidence.agent_cookies.get(step.bridge) if evidence else None
     if owner is not None and step.priority is not None and step.cookie != owner:
         return "foreign-flow", place(step.bridge), f"the flow's cookie is {step.cookie}, and the agent's is {owner}"
     if step.bridge == "br-int":
-        return _cause_in_br_int(case, segment, step)
+        return _cause_in_br_int(case, segment, step, what)
     if "routing failed" in trace.reason or "neighbor cache miss" in trace.reason:
         return "underlay-unroutable", "underlay", trace.reason
     if step.bridge == "br-tun":
@@ -57,10 +66,11 @@ def cause(
     return "underlay-unroutable", "underlay", trace.reason or f"bridge {step.bridge} leads nowhere"
 
 
-def _cause_in_br_int(case: case_.Case, segment: case_.Segment, step: record.Step) -> tuple[str, case_.Place, str]:
+def _cause_in_br_int(
+    case: case_.Case, segment: case_.Segment, step: record.Step, what: str
+) -> tuple[str, case_.Place, str]:
     guarded = case.plan.endpoint(side(segment, step))
     groups = " and ".join(group.name or group.id for group in guarded.port.security_groups) or "no security group"
-    what = case.plan.protocol + (f" port {case.plan.port}" if case.plan.port else "")
     if step.priority is None:
         return "flows-missing", "br-int", "no flow matches there"
     if step.table == 0 and step.priority > 0 and ("dl_vlan=4095" in step.match or step.match.startswith("in_port=")):

@@ -10,7 +10,7 @@ from typing import Literal
 
 from .. import errors, path, process
 from ..temporary import journal, mirror
-from ..vswitch import conntrack, coverage, daemon_log, datapath, flow, wiring
+from ..vswitch import conntrack, coverage, daemon_log, datapath, flow, state, wiring
 from . import beacon, capture, host, local, megaflows, probe, question, record, theory, watch
 
 MAX_WINDOW = 180.0
@@ -66,7 +66,7 @@ def gather(
             unit=unit,
             roles=here.roles,
             started=started,
-            ovs_version=here.switch.version,
+            ovs_version=_version(here),
             datapath_type=here.switch.datapath_type,
             devices=here.devices,
             tunnel=here.tunnel.name if here.tunnel else None,
@@ -244,6 +244,13 @@ def _second_thoughts(here: local.Local, observations: Sequence[record.Observatio
     if place is not None and here.plan.has_heartbeats:
         extra.append(theory.examine(here.plan, "reply", place, subject="heartbeat"))
     return extra
+
+
+def _version(here: local.Local) -> str:
+    try:
+        return state.running_version() or here.switch.version
+    except process.ProcessError:
+        return here.switch.version
 
 
 def _mirrors(here: local.Local) -> tuple[str, ...]:

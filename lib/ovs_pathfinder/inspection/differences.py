@@ -144,6 +144,17 @@ def run(query: Query, context: context.Context) -> Answer:
     )
 
 
+def lines(before: snapshot.Snapshot, after: snapshot.Source) -> list[str]:
+    """Return what matters of the differences between two, a line each: settings, then flows.
+
+    Raises:
+        PathfinderError: One of them cannot be read.
+    """
+    found = comparison.compare(before, after, own=_OURS)
+    rows = _rows(found, before.switch, after.switch)
+    return [*(str(one) for one in _settings(found)), *(str(one) for one in rows)]
+
+
 def _source(name: str, switch: state.State, flows: int) -> Source:
     return Source(
         name=name,

@@ -178,12 +178,22 @@ def ofports() -> dict[tuple[str, str], tuple[int | None, int | None]]:
     return {(one.bridge, one.name): (one.ofport, one.tag) for one in found}
 
 
+def running_version() -> str:
+    """Return the version of the ovs-vswitchd that runs, as it says itself: the database may name another.
+
+    Raises:
+        ProcessError: It does not answer.
+    """
+    found = _VERSION.search(process.run(["ovs-appctl", "version"]))
+    return found[1] if found else ""
+
+
 def _versions(about: Mapping[str, Any]) -> Versions:
     charm = ""
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         charm = importlib.metadata.version("ovs-pathfinder")
     try:
-        vswitchd = _VERSION.search(process.run(["ovs-appctl", "version"]))
+        vswitchd = running_version()
     except process.ProcessError as error:
         raise errors.PathfinderError(
             "ovs-vswitchd does not answer on this host, so nothing can be said about its flows "
@@ -193,7 +203,7 @@ def _versions(about: Mapping[str, Any]) -> Versions:
     with contextlib.suppress(process.ProcessError):
         ovsdb = _VERSION.search(process.run(["ovs-appctl", "-t", "ovsdb-server", "version"]))
     return Versions(
-        vswitchd=vswitchd[1] if vswitchd else database.only(about["ovs_version"], ""),
+        vswitchd=vswitchd or database.only(about["ovs_version"], ""),
         ovsdb=ovsdb[1] if ovsdb else "",
         schema_version=database.only(about["db_version"], ""),
         kernel=os.uname().release,
