@@ -40,7 +40,8 @@ class ProcessError(errors.PathfinderError):
         self.stdout = stdout
         self.stderr = stderr
         said = " ".join(stderr.split()) or " ".join(stdout.split()) or "no message"
-        how = "took too long" if status is None else f"failed with exit status {status}"
+        is_late = status in (None, -signal.SIGALRM)  # a tool of Open vSwitch ends so by its own --timeout
+        how = "took too long" if is_late else f"failed with exit status {status}"
         super().__init__(f"`{' '.join(command)}` {how}: {said[:500]}")
 
 

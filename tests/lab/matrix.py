@@ -26,7 +26,8 @@ _LABS = 2
 _RIGHT_PLACES, _RIGHT_CODES = 1.0, 0.95
 _PR_SET_PDEATHSIG = 1
 
-One, Answer = TypeVar("One"), TypeVar("Answer")
+One = TypeVar("One")
+Answer = TypeVar("Answer")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -235,10 +236,9 @@ def _total(results: Sequence[Result]) -> int:
 
 def show_healthy(count: int) -> int:
     """Run healthy paths, print each that is accused, and return the exit status."""
-    labs = accused = runs = 0
+    accused = runs = 0
     began = time.monotonic()
-    for batch in side_by_side(healthy.run, healthy.batches(count)):
-        labs += 1
+    for labs, batch in enumerate(side_by_side(healthy.run, healthy.batches(count)), start=1):
         for one in batch:
             runs += 1
             accused += not one.is_fine

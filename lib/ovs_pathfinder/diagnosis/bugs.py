@@ -1,5 +1,6 @@
-"""How known bugs of Open vSwitch are recognised in the evidence of a host."""
+"""How known bugs are recognised in the evidence of a host."""
 
+import dataclasses
 from collections.abc import Callable
 
 from ..evidence import record
@@ -8,17 +9,42 @@ from . import case as case_
 from . import reading
 
 
-def _tracked_in_a_circle(evidence: record.Evidence, segment: case_.Segment) -> tuple[str, ...]:
+@dataclasses.dataclass(frozen=True)
+class Struck:
+    """Where a bug struck, and what shows it."""
+
+    place: case_.Place
+    proof: tuple[str, ...]
+    certain: bool
+    """Whether that alone proves it; else what ovs-vswitchd logs must."""
+
+
+def _tracked_in_a_circle(case: case_.Case, segment: case_.Segment, evidence: record.Evidence) -> Struck | None:
     """Untracked the packets would pass; as the host's conntrack has seen them, table 71 sends them to itself."""
-    if segment.sender is None:
-        return ()
+    plain = case.trace(segment.role, segment.direction)
+    if segment.sender is None or plain is None or plain.outcome not in ("forwarded", "flooded"):
+        return None
     for trace in evidence.tracked(segment.direction):
         if trace.outcome == "failed" and trace.steps and reading.end(trace).table == 71:
-            return reading.quote(trace)
-    return ()
+            return Struck("br-int", reading.quote(trace), certain=False)
+    return None
 
 
-Recognise = Callable[[record.Evidence, case_.Segment], tuple[str, ...]]
-"""Returns what shows a bug, quoted; nothing where it did not strike."""
+def _refused_tunnel(words: str) -> "Recognise":
+    """Return what recognises a tunnel port that the switch does not take, by words of its error."""
 
-KNOWN: tuple[tuple[defects.Defect, Recognise], ...] = ((defects.CT_CLEAR, _tracked_in_a_circle),)
+    def recognise(case: case_.Case, segment: case_.Segment, evidence: record.Evidence) -> Struck | None:
+        if case.plan.same_host or words not in evidence.tunnel_error:
+            return None
+        return Struck("br-tun", (f"{evidence.tunnel}: {evidence.tunnel_error}",), certain=True)
+
+    return recognise
+
+
+Recognise = Callable[[case_.Case, case_.Segment, record.Evidence], Struck | None]
+
+KNOWN: tuple[tuple[defects.Defect, Recognise], ...] = (
+    (defects.CT_CLEAR, _tracked_in_a_circle),
+    (defects.TWIN_TUNNEL, _refused_tunnel("File exists")),
+    (defects.LEGACY_GRE6, _refused_tunnel("unknown packet_type 'legacy'")),
+)

@@ -1,5 +1,7 @@
 """What a trace says, in words: where it ends, what that means to Neutron, and the lines that prove it."""
 
+import itertools
+
 from .. import path
 from ..evidence import record
 from . import case as case_
@@ -123,10 +125,12 @@ def quote(trace: record.Trace | None, around: record.Step | None = None) -> tupl
     if trace is None:
         return ()
     steps = [step for step in trace.steps if step.bridge in ("br-int", "br-tun")]
-    tables_ = " → ".join(f"{step.bridge} {step.table}" for step in steps)
+    visits = ((name, len(list(same))) for name, same in itertools.groupby(f"{one.bridge} {one.table}" for one in steps))
+    tables_ = " → ".join(f"{name} ({count} times)" if count > 1 else name for name, count in visits)
     outcome = f"{trace.outcome}{f' ({trace.reason})' if trace.reason else ''}"
     at = steps.index(around) + 1 if around in steps else len(steps)
-    return (trace.command, f"{outcome}: {tables_}", *(f"{step}{moved(step)}" for step in steps[max(0, at - 3) : at]))
+    last = dict.fromkeys(f"{step}{moved(step)}" for step in steps[max(0, at - 3) : at])
+    return (trace.command, f"{outcome}: {tables_}", *last)
 
 
 def moved(step: record.Step) -> str:

@@ -1,5 +1,6 @@
 """Rules for packets that enter a host's switch and do not leave it, the most specific first."""
 
+import re
 from collections.abc import Callable
 
 from .. import path
@@ -9,6 +10,8 @@ from . import bugs, reading, verdict
 from . import case as case_
 
 _DEAD_VLAN = 4095
+_GIVES_UP = re.compile(r"max translation depth|resubmit actions|stack overflow|[Rr]ecursion")
+"""What ovs-vswitchd logs where it gives the translation of a packet up."""
 
 
 def explain(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
@@ -155,7 +158,7 @@ def vlan_tag(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None
 def tunnel_missing(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
     """The host has no tunnel port towards the other one."""
     evidence = case.evidence(segment.role)
-    if evidence is None or case.plan.same_host or evidence.tunnel is not None:
+    if evidence is None or case.plan.same_host or (evidence.tunnel is not None and not evidence.tunnel_error):
         return None
     trace = _trace(case, segment)
     if trace is not None and trace.steps and trace.outcome == "dropped" and reading.end(trace).bridge == "br-int":
@@ -163,7 +166,12 @@ def tunnel_missing(case: case_.Case, segment: case_.Segment) -> verdict.Finding 
     far = case.plan.endpoint("destination" if segment.role == "source" else "source")
     kind = case.plan.network.type
     remote = far.tunnel_address or "of unknown address"
-    if evidence.tunnel_remote and evidence.tunnel_remote != far.tunnel_address:
+    if evidence.tunnel_error:
+        code = "tunnel-missing"
+        text = (
+            f"{_who(case, segment)}'s switch does not take its {kind} port {evidence.tunnel}: {evidence.tunnel_error}."
+        )
+    elif evidence.tunnel_remote and evidence.tunnel_remote != far.tunnel_address:
         code = "tunnel-mismatch"
         text = f"The {kind} port of {_who(case, segment)} that is named for {remote} leads to {evidence.tunnel_remote}."
     else:
@@ -220,24 +228,26 @@ def misdirected(case: case_.Case, segment: case_.Segment) -> verdict.Finding | N
 
 
 def known_bug(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
-    """The version of Open vSwitch has a bug, and what was found out is what that bug does."""
+    """What was found out is what a known bug does, in a version that has it."""
     evidence = case.evidence(segment.role)
     if evidence is None:
         return None
     for bug, recognise in bugs.KNOWN:
-        proof = recognise(evidence, segment) if bug.affects(evidence.ovs_version) else ()
-        if proof:
-            seen = any(bug.logged in line for line in evidence.log)
-            return case_.finding(
-                case,
-                "switch-known-bug",
-                case_.hop(segment.role, "br-int"),
-                segment.direction,
-                case.certainty(segment.role) if seen and segment.loss.total else "likely",
-                f"Open vSwitch {evidence.ovs_version} on {_who(case, segment)} has a known bug: {bug.title}. {bug.fix}",
-                (_counts(case, segment), *proof, *evidence.log[:3], *bug.sources),
-                () if seen else (f"ovs-vswitchd has not logged {bug.logged!r} since the probe began.",),
-            )
+        struck = recognise(case, segment, evidence) if bug.affects(evidence.ovs_version) else None
+        if struck is None:
+            continue
+        logged = tuple(line for line in evidence.log if bug.logged in line)
+        certain = segment.loss.total and (struck.certain or bool(logged))
+        return case_.finding(
+            case,
+            "switch-known-bug",
+            case_.hop(segment.role, struck.place),
+            segment.direction,
+            case.certainty(segment.role) if certain else "likely",
+            f"Open vSwitch {evidence.ovs_version} on {_who(case, segment)} shows a known bug: {bug.title}. {bug.fix}",
+            (_counts(case, segment), *struck.proof, *logged[:3], *bug.sources),
+            () if certain else (f"ovs-vswitchd has not logged {bug.logged!r} since the probe began.",),
+        )
     return None
 
 
@@ -250,7 +260,7 @@ def translation_failed(case: case_.Case, segment: case_.Segment) -> verdict.Find
         return None
     place = reading.place(reading.end(trace).bridge) if trace.steps else "br-int"
     when = "" if trace is plain else f", if the host's own conntrack calls them {trace.state},"
-    logged = evidence.log[:3] if evidence else ()
+    logged = tuple(line for line in evidence.log if _GIVES_UP.search(line))[:2] if evidence else ()
     return case_.finding(
         case,
         "switch-disobeys",
@@ -433,11 +443,11 @@ _STANDING: tuple[_Rule, ...] = (
     sender_mac,
     dead_vlan,
     vlan_tag,
+    known_bug,
     tunnel_missing,
     patch_broken,
     rules_drop,
     misdirected,
-    known_bug,
     translation_failed,
     device_down,
 )

@@ -44,6 +44,12 @@ class Local:
         return self.switch.tunnel_to(self.plan.network.type, self.far.tunnel_address)
 
     @property
+    def tunnel_error(self) -> str:
+        """Why the switch does not take that port; empty where it does."""
+        tunnel = self.tunnel
+        return tunnel.error.strip() if tunnel is not None and (tunnel.ofport or -1) < 1 else ""
+
+    @property
     def tunnel_address(self) -> str:
         """This host's tunnel end: as its tunnel port says, else as the cloud says."""
         named = self.tunnel.options.get("local_ip", "") if self.tunnel else ""

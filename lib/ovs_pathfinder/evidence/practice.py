@@ -70,6 +70,7 @@ def gather(
             datapath_type=here.switch.datapath_type,
             devices=here.devices,
             tunnel=here.tunnel.name if here.tunnel else None,
+            tunnel_error=here.tunnel_error,
             tunnel_remote=here.tunnel_remote,
             agent_cookies=_agent_cookies(here),
             underlay_route=here.route.device if here.route else "",

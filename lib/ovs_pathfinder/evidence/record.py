@@ -187,6 +187,8 @@ class Evidence(path.Model):
     devices: dict[path.Role, Device] = pydantic.Field(default_factory=dict[path.Role, Device])
     tunnel: str | None = None
     """The tunnel port towards the other host; None where there is none."""
+    tunnel_error: str = ""
+    """Why the switch does not take that port; empty where it does."""
     tunnel_remote: str = ""
     """The other end of the tunnel port that bears the name Neutron gives to the one towards the other host."""
     agent_cookies: dict[str, str] = pydantic.Field(default_factory=dict[str, str])

@@ -1,4 +1,4 @@
-"""Known bugs of Open vSwitch that lose packets: which versions have them, what they do, what mends them."""
+"""Known bugs of Open vSwitch, and of what Neutron asks it for, that lose packets: versions, effects, remedies."""
 
 import dataclasses
 import re
@@ -13,7 +13,8 @@ class Defect:
     title: str
     """What it does, as the end of a sentence."""
     versions: Mapping[tuple[int, int], tuple[int, int]]
-    """For each release series the first patch release that has it, and the first that has it no more."""
+    """For each release series the first patch release that has it, and the first that has it no more; nothing where
+    versions of Open vSwitch do not decide."""
     logged: str
     """What ovs-vswitchd logs when it strikes; empty where it logs nothing."""
     fix: str
@@ -22,7 +23,9 @@ class Defect:
     """Where it is described, as sentences."""
 
     def affects(self, version: str) -> bool:
-        """Say whether a version has it; one that is not understood is not known to have it."""
+        """Say whether a version may have it; one that is not understood is not known to have it."""
+        if not self.versions:
+            return True
         found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
         if found is None:
             return False
@@ -39,4 +42,21 @@ CT_CLEAR = Defect(
     logged="over max translation depth",
     fix="2.13.8, 2.14.6, 2.15.5, 2.16.4, 2.17.2 and 3.0.0 do not have it.",
     sources=("Open vSwitch's commit 355fef6f2ccb brought it, and its commit 88e3ae5d6f73 mends it.",),
+)
+
+TWIN_TUNNEL = Defect(
+    id="tunnel-same-config",
+    title="it refuses a second tunnel port with the same two ends and key, and says no more than `File exists`",
+    versions={},
+    logged="attempting to add tunnel port with same config as port",
+    fix="Its log names the other port; delete the one that is left over (ovs-vsctl del-port).",
+    sources=("https://github.com/ovn-org/ovn-kubernetes/issues/1010",),
+)
+LEGACY_GRE6 = Defect(
+    id="gre6-packet-type",
+    title="it knows no packet_type=legacy, which Neutron 15.3.1, 15.3.2, 16.3.0 and 17.1.0 ask it for on GRE over IPv6",
+    versions={},
+    logged="unknown packet_type",
+    fix="Upgrade Neutron's agent, or set options:packet_type=legacy_l2 on the port.",
+    sources=("Neutron's ovs_lib.py of 17.1.0, and of 18.0.0, which has legacy_l2.",),
 )

@@ -3,7 +3,14 @@
 from .. import hosts, topology
 from . import Truth
 
-TRUTH = Truth("broken", "agent-down", "destination-br-int", "forward", also=("flows-missing",))
+TRUTH = Truth(
+    "broken",
+    "agent-down",
+    "destination-br-int",
+    "forward",
+    cold=("destination-br-int", "reply"),
+    also=("flows-missing",),
+)
 
 
 def inject(lab: hosts.Lab) -> None:

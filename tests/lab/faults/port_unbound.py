@@ -10,7 +10,6 @@ TRUTH = Truth(
 
 def inject(lab: hosts.Lab) -> None:
     """Let the API say so; the agent tags the port 4095 and drops what it sends; flows towards it stay."""
-    details = {"binding:vif_type": "binding_failed", "binding:vif_details": {}, "status": "DOWN"}
-    lab.port("guest").update(details)
+    lab.port("guest").update({"binding:vif_type": "binding_failed", "status": "DOWN"})
     lab.write_description()
     _dead_port.kill(lab, lab.destination, topology.GUEST)

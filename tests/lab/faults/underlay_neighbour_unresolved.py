@@ -10,4 +10,4 @@ def inject(lab: hosts.Lab) -> None:
     """Drop ARP in the underlay, and let host and switch forget whom they know."""
     _firewall.between_hosts(lab.fabric, "meta protocol arp drop")
     lab.source.run("ip", "neigh", "flush", "to", topology.COMPUTE.tunnel_address, "dev", "br-phy")
-    lab.source.appctl("tnl/neigh/flush", "br-phy")
+    lab.source.appctl("tnl/neigh/flush")

@@ -1,0 +1,220 @@
+"""What is wrong beside the probe's packets is named, and never at the cost of a path that works."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from ovs_pathfinder import path
+from ovs_pathfinder.diagnosis import diagnose, verdict
+from ovs_pathfinder.evidence import record
+from tests.unit.diagnosis import build
+from tests.unit.diagnosis.build import World
+
+LARGE = tuple(f"a1b2c3d4/{number}" for number in (1, 2, 3))
+POINTS = path.POINTS
+
+
+def diagnosis(world: World) -> verdict.Diagnosis:
+    return diagnose.diagnose(world.plan, world.run())
+
+
+def sized(seen: dict[path.Point, tuple[int, int]], answered: int = 0, **more: Any) -> World:
+    """Let so many large packets pass each point, forward and back."""
+    observations = {
+        point: {"large_forward": LARGE[:forward], "large_reply": LARGE[:reply]}
+        for point, (forward, reply) in seen.items()
+    }
+    large = record.Probe(command="ping -M do …", transmitted=3, sent=LARGE, answered=answered)
+    return World(observations=observations, source={"large": large}, **more)
+
+
+@pytest.mark.parametrize(
+    ("passed", "hop", "direction"),
+    [
+        ([(3, 0), (3, 0), (0, 0), (0, 0)], "underlay", "forward"),
+        ([(3, 0), (3, 0), (3, 3), (3, 3)], "underlay", "reply"),
+        ([(3, 0), (0, 0), (0, 0), (0, 0)], "source-br-tun", "forward"),
+        ([(3, 0), (3, 0), (3, 0), (0, 0)], "destination-br-tun", "forward"),
+        ([(3, 0), (3, 0), (3, 0), (3, 0)], "guest", "forward"),
+    ],
+)
+def test_large_packets_are_missed_where_they_stop(
+    passed: list[tuple[int, int]], hop: path.Hop, direction: path.Direction
+) -> None:
+    found = diagnosis(sized(dict(zip(POINTS, passed, strict=True))))
+
+    assert (found.verdict, found.code, found.hop, found.direction) == ("degraded", "mtu-too-small", hop, direction)
+    assert found.certainty == ("likely" if hop == "guest" else "proven")
+    assert "path-ok" in [one.code for one in found.findings]
+    assert all(not one.lost for one in found.hops), "the probe's own packets passed"
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        sized(dict.fromkeys(POINTS, (3, 3)), answered=3),
+        sized(dict(zip(POINTS, [(3, 1), (3, 1), (1, 1), (1, 1)], strict=True)), answered=1),
+        sized(dict.fromkeys(POINTS, (0, 0))),
+        World(source={"large": record.Probe(command="", transmitted=0)}),
+    ],
+    ids=["all answered", "some answered", "the source's own device refuses them", "none sent"],
+)
+def test_a_network_that_carries_large_packets_is_not_accused(world: World) -> None:
+    found = diagnosis(world)
+
+    assert (found.verdict, found.code, len(found.findings)) == ("ok", "path-ok", 1)
+
+
+def test_small_packets_that_are_lost_come_first() -> None:
+    passed = dict(zip(POINTS, [(3, 0), (3, 0), (0, 0), (0, 0)], strict=True))
+
+    found = diagnosis(sized(passed, lost_after={("forward", "source-underlay"): 5}))
+
+    assert (found.verdict, found.code) == ("broken", "underlay-loss")
+
+
+# Heartbeats
+
+
+def amphora(**changes: Any) -> path.Plan:
+    plan = build.plan(**changes)
+    port = plan.destination.port.model_copy(update={"name": "octavia-lb-vrrp-mgmt-e64930ad"})
+    return plan.model_copy(update={"destination": plan.destination.model_copy(update={"port": port})})
+
+
+def beating(
+    role: path.Role, outcome: record.Outcome, *tables: str, dropped: bool = False, marked: bool = False, **more: Any
+) -> World:
+    trace = build.trace("reply", outcome, *tables, subject="heartbeat")
+    ways = {"source": build.IN, "destination": build.OUT}
+    plain = build.trace("reply", "forwarded", *ways[role])
+    flows = (record.Megaflow(direction="reply", actions="drop", ct_marked=marked, raw="udp … actions:drop"),)
+    update = {"traces": (plain, trace), "heartbeats": flows if dropped else ()}
+    return World(plan=amphora(), **{role: update}, **more)
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+@pytest.mark.parametrize(("role", "table"), [("source", 82), ("destination", 72)])
+def test_heartbeats_that_a_rule_drops_are_told(role: path.Role, table: int, dropped: bool) -> None:
+    found = diagnosis(beating(role, "dropped", f"br-int {table} 40 ct_state=-est", "br-int 93 0", dropped=dropped))
+
+    assert (found.verdict, found.code, found.hop) == ("degraded", "heartbeat-blocked", f"{role}-br-int")
+    assert found.direction == "reply"
+    assert found.certainty == ("proven" if dropped else "likely")
+    assert "udp port 5555" in found.summary
+
+
+def test_heartbeats_of_a_connection_that_was_cut_off_are_told_as_such() -> None:
+    found = diagnosis(beating("source", "forwarded", *build.IN, dropped=True, marked=True))
+
+    assert (found.verdict, found.code, found.certainty) == ("degraded", "conntrack-stale", "proven")
+    assert found.hop == "source-br-int"
+
+
+def test_heartbeats_that_pass_are_no_finding() -> None:
+    found = diagnosis(beating("source", "forwarded", *build.IN))
+
+    assert [one.code for one in found.findings] == ["path-ok"]
+
+
+def test_paths_of_others_have_no_heartbeats() -> None:
+    world = beating("source", "dropped", "br-int 82 40")
+    server = world.plan.destination.model_copy(
+        update={"port": world.plan.destination.port.model_copy(update={"name": "web"}), "label": "server web"}
+    )
+
+    found = diagnosis(dataclasses.replace(world, plan=world.plan.model_copy(update={"destination": server})))
+
+    assert found.code == "path-ok"
+
+
+# Agents and mirrors
+
+
+def with_dead_agent(role: path.Role) -> path.Plan:
+    plan = build.plan()
+    return plan.model_copy(update={role: plan.endpoint(role).model_copy(update={"agent_alive": False})})
+
+
+def test_dead_agent_is_the_cause_of_what_it_should_have_put_right() -> None:
+    missing = build.trace("forward", "dropped", *build.IN[:4], "br-int 81 0")
+    world = World(
+        plan=with_dead_agent("destination"),
+        lost_after={("forward", "destination-underlay"): 5},
+        traces={("destination", "forward"): missing},
+    )
+
+    found = diagnosis(world)
+
+    assert [one.code for one in found.findings[:2]] == ["agent-down", "flows-missing"]
+    assert (found.hop, found.direction, found.certainty) == ("destination-br-int", "forward", "likely")
+
+
+@pytest.mark.parametrize(
+    ("lost", "code"), [({}, "path-ok"), ({("forward", "source-underlay"): 5}, "underlay-loss")], ids=["works", "other"]
+)
+def test_dead_agent_is_only_noticed_where_it_is_not_the_cause(lost: Any, code: str) -> None:
+    found = diagnosis(World(plan=with_dead_agent("destination"), lost_after=lost))
+
+    assert found.code == code
+    assert [(one.code, one.hop, one.certainty) for one in found.findings[1:]] == [("agent-down", None, "possible")]
+
+
+def test_mirror_of_others_is_noticed_and_accuses_nobody() -> None:
+    found = diagnosis(World(destination={"mirrors": ("mirror m of br-int copies packets to port mi0",)}))
+
+    assert (found.verdict, found.code) == ("ok", "path-ok")
+    assert [(one.code, one.direction, one.certainty) for one in found.findings[1:]] == [
+        ("leftover-mirror", None, "possible")
+    ]
+
+
+# History
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, "no difference in the rules since"), (1, "1 difference in the rules since")]
+)
+def test_what_has_changed_on_the_host_is_quoted(count: int, words: str) -> None:
+    history = record.History(
+        snapshot="before.flows",
+        taken="2022-03-10T08:00:00+00:00",
+        version="2.13.5",
+        differences=("gone: br-int table 72 …",)[:count],
+        count=count,
+    )
+    world = World(
+        lost_after={("forward", "source-port"): 5},
+        traces={("source", "forward"): build.trace("forward", "forwarded", *build.OUT, stuck_at=3)},
+        source={"history": history, "ovs_version": "2.16.0"},
+    )
+
+    found = diagnosis(world)
+
+    quoted = "\n".join(found.findings[0].evidence)
+    assert words in quoted
+    assert "Open vSwitch was 2.13.5 then, 2.16.0 now" in quoted
+    assert ("gone: br-int table 72" in quoted) == bool(count)
+
+
+# Two causes at once
+
+
+def test_what_would_stop_the_packets_next_is_named_and_stands_behind() -> None:
+    world = World(
+        lost_after={("forward", "source-port"): 5},
+        traces={
+            ("source", "forward"): build.trace("forward", "dropped", "br-int 71 65", "br-int 72 40", "br-int 93 0"),
+            ("destination", "forward"): build.trace("forward", "dropped", *build.IN[:5], "br-int 82 40", "br-int 93 0"),
+        },
+    )
+
+    found = diagnosis(world)
+
+    assert [(one.code, one.hop) for one in found.findings] == [
+        ("egress-rule-missing", "source-br-int"),
+        ("ingress-rule-missing", "destination-br-int"),
+    ]
+    assert found.findings[1].certainty == "possible"
+    assert "stop before that place" in " ".join(found.findings[1].against)
