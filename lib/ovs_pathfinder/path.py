@@ -34,6 +34,10 @@ POINTS: tuple[Point, ...] = ("source-port", "source-underlay", "destination-unde
 """The observation points, in the order of the forward direction."""
 
 
+EPHEMERAL_PORT = 40000
+"""Source port of TCP and UDP packets that are only thought of, in traces and in rules."""
+
+
 def _mac(value: str) -> str:
     """Return a MAC address in the form that Neutron and Open vSwitch print: lower case, colons."""
     digits = value.lower().replace("-", ":")
@@ -154,6 +158,20 @@ class Endpoint(Model):
     """Whether the host's Open vSwitch agent reports to Neutron; None where the API did not say."""
 
 
+class Ruling(Model):
+    """What Neutron's rules say of the probe's packets at one end."""
+
+    role: Role
+    way: Literal["egress", "ingress"]
+    """As Neutron says it: out of the port, or into it."""
+    passes: bool | None
+    """None where it cannot be told."""
+    why: str
+    """Goes on from `passes` or `is dropped`: `by rule …`, `as no ingress rule …`."""
+    missing: str = ""
+    """The command that would let them pass."""
+
+
 class Plan(Model):
     """The path to be tested, as the cloud describes it, and how it is to be tested."""
 
@@ -167,8 +185,14 @@ class Plan(Model):
     protocol: Protocol = "icmp"
     port: int | None = None
     """Destination port of TCP and UDP."""
+    rulings: tuple[Ruling, ...] = ()
+    """Out of the source's port, and into the destination's."""
     warnings: tuple[str, ...] = ()
     """Whole sentences on what the cloud could not tell or what looks odd."""
+
+    def ruling(self, role: Role, way: Literal["egress", "ingress"]) -> Ruling | None:
+        """Return what the rules say at one end, if it is known."""
+        return next((one for one in self.rulings if (one.role, one.way) == (role, way)), None)
 
     @property
     def same_host(self) -> bool:

@@ -1,5 +1,6 @@
 """Healthy paths under load: labs of all shapes, traffic of others, flows that come and go, clocks that differ."""
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import datetime
@@ -138,13 +139,13 @@ def _chat(lab: hosts.Lab) -> None:
 def _churning(lab: hosts.Lab) -> Generator[None]:
     """Change flows of other ports all the time, and now and then write all anew, as an agent does that restarts."""
     stop = threading.Event()
-    thread = threading.Thread(target=_churn, args=(lab, stop))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
+        churning = pool.submit(_churn, lab, stop)
+        try:
+            yield
+        finally:
+            stop.set()
+        churning.result()  # or the paths were left in peace
 
 
 def _churn(lab: hosts.Lab, stop: threading.Event) -> None:

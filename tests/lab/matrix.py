@@ -9,6 +9,7 @@ import ctypes
 import dataclasses
 import itertools
 import multiprocessing
+import os
 import signal
 import sys
 import time
@@ -189,11 +190,11 @@ def side_by_side(work: Callable[[One], Answer], items: Iterable[One]) -> Iterato
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(_LABS, context, _end_with_parent) as pool:
         waiting = iter(items)
-        running = {pool.submit(work, one) for one in itertools.islice(waiting, _LABS)}
+        running = {pool.submit(_work, work, one) for one in itertools.islice(waiting, _LABS)}
         try:
             while running:
                 done, running = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
-                running |= {pool.submit(work, one) for one in itertools.islice(waiting, len(done))}
+                running |= {pool.submit(_work, work, one) for one in itertools.islice(waiting, len(done))}
                 for one in done:
                     yield one.result()
         finally:
@@ -205,6 +206,14 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
+
+
+def _work(work: Callable[[One], Answer], one: One) -> Answer:
+    """Do one item's work; a process that was told to end takes no other, as the pool would have it."""
+    try:
+        return work(one)
+    except SystemExit:
+        os._exit(130)
 
 
 def _leave(*_: object) -> None:

@@ -4,7 +4,7 @@ import concurrent.futures
 from collections.abc import Sequence
 
 from .. import errors, path
-from . import connection, hosts, neutron, pairing, search
+from . import connection, groups, hosts, neutron, pairing, passage, search
 
 _REFUSED_TYPES = {
     "vlan": "its packets take a physical network instead of a tunnel",
@@ -71,17 +71,17 @@ def _describe(
     """Ask what is left to know about two ports, and write the plan."""
     here, there = ends
     asked_agents = pool.submit(neutron.agents, cloud, [end.port.host or "" for end in ends])
-    asked_groups = pool.submit(
-        neutron.security_groups, cloud, [group for end in ends for group in end.port.security_groups]
-    )
+    asked_groups = pool.submit(groups.read, cloud, [group for end in ends for group in end.port.security_groups])
     network = _network(cloud, here.port.network_id)
     agents = {agent.host: agent for agent in asked_agents.result()}
     warnings = [*here.found.warnings, *there.found.warnings, *pairing.warnings(here, there)]
+    known = asked_groups.result()
+    named = [path.SecurityGroup(id=one.id, name=one.name) for one in known]
     endpoints: list[path.Endpoint] = []
     for end in ends:
         unit, doubts = _unit(end, units)
         agent = agents.get(end.port.host or "")
-        described = hosts.endpoint(end.port.as_path(asked_groups.result()), end.address, end.found.label, unit, agent)
+        described = hosts.endpoint(end.port.as_path(named), end.address, end.found.label, unit, agent)
         endpoints.append(described)
         warnings += [*doubts, *_port_warnings(end), *hosts.warnings(described, unit, agent, network.type)]
     if endpoints[0].port.is_guests:
@@ -102,7 +102,23 @@ def _describe(
         network=network,
         protocol=protocol,
         port=port,
+        rulings=_rulings(endpoints[0], endpoints[1], known, protocol, port),
         warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _rulings(
+    source: path.Endpoint, destination: path.Endpoint, known: Sequence[groups.Group], protocol: str, port: int | None
+) -> tuple[path.Ruling, ...]:
+    """Say what the rules of both ports let pass, without asking for the members of remote groups."""
+    sender, receiver = (passage.End(address=one.address, port=one.port) for one in (source, destination))
+    packet = passage.packet(passage.Wanted(protocol=protocol, destination_port=port), sender, receiver)
+    case = passage.Case(sender, receiver, packet, known)
+    case.ask_remotes(None)
+    roles: tuple[path.Role, path.Role] = ("source", "destination")
+    return tuple(
+        path.Ruling(role=role, way=found.way, passes=found.passes, why=found.why, missing=found.missing)
+        for role, (_, found) in zip(roles, case.requests(), strict=True)
     )
 
 

@@ -85,13 +85,33 @@ def _cause_in_br_int(
         return "conntrack-invalid", "br-int", "conntrack calls the packet invalid"
     if step.table in (72, 82) and "ct_mark=0x1" in step.match.replace("ct_mark=1", "ct_mark=0x1"):
         return "conntrack-stale", "br-int", "conntrack remembers the connection as one that was cut off"
-    if step.table == 72 and step.priority > 0:
-        return "egress-rule-missing", "br-int", f"no egress rule of {groups} lets {what} out"
-    if step.table == 82 and step.priority > 0:
-        return "ingress-rule-missing", "br-int", f"no ingress rule of {groups} lets {what} in"
+    if step.table in (72, 82) and step.priority > 0:
+        way = "egress" if step.table == 72 else "ingress"
+        ruling = _ruling(case, segment, step, what)
+        if ruling is not None and ruling.passes:
+            why = f"Neutron's rules let {what} pass {ruling.why}, and its agent has not given the switch the flows"
+            return "flows-missing", "br-int", why
+        said = f": Neutron's own rules drop it, {ruling.why}" if ruling is not None and ruling.passes is False else ""
+        where = "out" if way == "egress" else "in"
+        return f"{way}-rule-missing", "br-int", f"no {way} rule of {groups} lets {what} {where}{said}"
     if step.table == 60 and step.match == "":
         return "port-not-wired", "br-int", "the port has no flows of its own"
     return "flows-missing", "br-int", "the flows of the port are not there"
+
+
+def remedy(case: case_.Case, segment: case_.Segment, step: record.Step) -> tuple[str, ...]:
+    """Return the command that adds the rule which is missing, where Neutron's rules were looked at."""
+    is_filter = step.bridge == "br-int" and step.table in (72, 82) and segment.direction == "forward"
+    ruling = case.plan.ruling(side(segment, step), "egress" if step.table == 72 else "ingress") if is_filter else None
+    return (ruling.missing,) if ruling is not None and ruling.missing else ()
+
+
+def _ruling(case: case_.Case, segment: case_.Segment, step: record.Step, what: str) -> path.Ruling | None:
+    """Return what Neutron's rules say of the probe's packet where flows drop it; of other packets they say nothing."""
+    is_probe = what == case.plan.protocol + (f" port {case.plan.port}" if case.plan.port else "")
+    if segment.direction != "forward" or not is_probe:
+        return None
+    return case.plan.ruling(side(segment, step), "egress" if step.table == 72 else "ingress")
 
 
 def _cause_in_br_tun(case: case_.Case, step: record.Step) -> tuple[str, case_.Place, str]:

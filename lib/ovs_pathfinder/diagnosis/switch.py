@@ -197,7 +197,7 @@ def rules_drop(case: case_.Case, segment: case_.Segment) -> verdict.Finding | No
     code, place, why = reading.cause(case, segment, trace, step)
     named = tables.name(step.bridge, step.table)
     where = f"table {step.table}{f' ({named})' if named else ''} of {step.bridge}"
-    return case_.finding(
+    found = case_.finding(
         case,
         code,
         case_.hop(reading.side(segment, step), place),
@@ -206,6 +206,9 @@ def rules_drop(case: case_.Case, segment: case_.Segment) -> verdict.Finding | No
         f"On {_who(case, segment)} the packets end in {where}: {why}.",
         (_counts(case, segment), *reading.quote(trace)),
     )
+    if not code.endswith("-rule-missing"):
+        return found
+    return found.model_copy(update={"next": reading.remedy(case, segment, step) or found.next})
 
 
 def misdirected(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:

@@ -6,8 +6,6 @@ from typing import Literal
 from .. import path
 from . import record
 
-SOURCE_PORT = 40000
-"""Of the traced TCP and UDP packets: an ephemeral port, as the probe's own."""
 _TRACKED: dict[tuple[path.Direction, record.State], str] = {
     ("forward", "new"): "trk|new",
     ("forward", "established"): "trk|est",
@@ -53,9 +51,9 @@ class Headers(path.Model):
 
 def headers(plan: path.Plan, direction: path.Direction) -> Headers:
     """Return the headers of the probe's packet in one direction."""
-    first, second, ports = plan.source, plan.destination, (SOURCE_PORT, plan.port)
+    first, second, ports = plan.source, plan.destination, (path.EPHEMERAL_PORT, plan.port)
     if direction == "reply":
-        first, second, ports = second, first, (plan.port, SOURCE_PORT)
+        first, second, ports = second, first, (plan.port, path.EPHEMERAL_PORT)
     return Headers(
         source_mac=first.port.mac,
         destination_mac=second.port.mac,
@@ -75,7 +73,7 @@ HEARTBEAT_PORT = 5555
 def heartbeat(plan: path.Plan) -> Headers:
     """Return the headers of an amphora's message to the health manager: from the destination to the source."""
     packet = headers(plan, "reply")
-    ports = {"source_port": SOURCE_PORT, "destination_port": HEARTBEAT_PORT, "is_reply": False}
+    ports = {"source_port": path.EPHEMERAL_PORT, "destination_port": HEARTBEAT_PORT, "is_reply": False}
     return packet.model_copy(update={"protocol": "udp", **ports})
 
 

@@ -7,6 +7,7 @@ import pydantic
 
 from .. import errors, process
 from ..cloud import groups, hosts, rules
+from ..cloud import passage as passage_
 from ..evidence import filtered
 from ..vswitch import database, datapath
 from . import answer, passage, query
@@ -53,9 +54,9 @@ class Query(query.Query):
         return self
 
     @property
-    def packet(self) -> passage.Wanted:
+    def packet(self) -> passage_.Wanted:
         """What was named of the packet."""
-        return passage.Wanted(
+        return passage_.Wanted(
             protocol=self.protocol,
             destination_port=self.destination_port,
             source_port=self.source_port,
@@ -88,15 +89,15 @@ def run(query: Query, context: context_.Context) -> Answer:
         notes = list[str]()
         if plan is not None:
             sender, receiver = passage.planned(openstack, plan)
-            wanted = passage.Wanted(protocol=plan.protocol, destination_port=plan.port, source_port=query.source_port)
+            wanted = passage_.Wanted(protocol=plan.protocol, destination_port=plan.port, source_port=query.source_port)
         else:
             own, other, notes = passage.named(openstack, query.port, query.address, query.remote)
             sender, receiver = (other, own) if query.direction == "ingress" else (own, other)
             wanted = query.packet
-        packet = passage.packet(wanted, sender, receiver)
+        packet = passage_.packet(wanted, sender, receiver)
         ends = [end.port for end in (sender, receiver) if end.port is not None]
         known = groups.read(openstack, [one.id for port in ends for one in port.security_groups])
-        case = passage.Case(sender, receiver, packet, known)
+        case = passage_.Case(sender, receiver, packet, known)
         notes += case.ask_remotes(openstack)
     checks, more = _with_flows(case, context)
     found = [one.verdict.passes for one in checks]
@@ -120,9 +121,9 @@ def _on_groups(known: Sequence[groups.Group]) -> list[str]:
     ]
 
 
-def _with_flows(case: passage.Case, context: context_.Context) -> tuple[list[passage.Check], list[str]]:
+def _with_flows(case: passage_.Case, context: context_.Context) -> tuple[list[passage.Check], list[str]]:
     """Hold what the rules say of the request against the flows, at the ports that this host has."""
-    checks = case.checks()
+    checks = passage.checks(case)
     try:
         switch, ports = database.read(), datapath.read_ports()
     except (errors.PathfinderError, process.ProcessError) as error:

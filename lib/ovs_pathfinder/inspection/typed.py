@@ -126,7 +126,7 @@ def _alone(wanted: subjects.Wanted, here: subjects.Here, entry: database.Interfa
         source=wanted.source or _own_address(entry, destination),
         destination=destination,
         protocol=wanted.protocol,
-        source_port=None if wanted.protocol == "icmp" else wanted.source_port or synthetic.SOURCE_PORT,
+        source_port=None if wanted.protocol == "icmp" else wanted.source_port or path.EPHEMERAL_PORT,
         destination_port=wanted.destination_port,
     )
     if (":" in packet.source) != (":" in destination):

@@ -9,6 +9,14 @@ from tests.lab.cloud import server
 
 Object = dict[str, Any]
 
+
+def egress(identifier: str, group: str) -> Object:
+    """Return a rule that lets everything out over IPv6, as each new group has one."""
+    nothing = ("protocol", "port_range_min", "port_range_max", "remote_ip_prefix", "remote_group_id", "normalized_cidr")
+    rule = {"id": identifier, "security_group_id": group, "direction": "egress", "ethertype": "IPv6"}
+    return rule | dict.fromkeys(nothing)
+
+
 MANAGEMENT = "0209e5b1-3eed-4d72-bbf3-eaff1b97d241"
 PRIVATE = "5a1f0f5e-8c70-4d0c-8c1c-0d7f4f1b0a02"
 SUBNET6 = "434a2fe4-9d3b-40db-91de-f35a302940c3"
@@ -152,7 +160,7 @@ def describe() -> Object:
             ),
         ],
         "security_groups": [
-            {"id": HEALTH_GROUP, "name": "lb-health-mgr-sec-grp", "security_group_rules": [{"id": "1"}]},
+            {"id": HEALTH_GROUP, "name": "lb-health-mgr-sec-grp", "security_group_rules": [egress("1", HEALTH_GROUP)]},
             {"id": MANAGEMENT_GROUP, "name": "lb-mgmt-sec-grp", "security_group_rules": []},
             {"id": "547bb924-2a8d-4e51-bf77-5f1d5fea8ba8", "name": "default", "security_group_rules": []},
         ],

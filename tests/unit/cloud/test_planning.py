@@ -58,7 +58,24 @@ def test_a_unit_and_an_address_make_a_plan(clouds: sky.Sky) -> None:
             agent_alive=True,
         ),
         network=path.Network(id=sky.MANAGEMENT, name="lb-mgmt-net", type="gre", segmentation_id=753, mtu=1458),
+        rulings=(
+            path.Ruling(
+                role="source",
+                way="egress",
+                passes=True,
+                why=f"by rule 1 of lb-health-mgr-sec-grp ({sky.HEALTH_GROUP}) (egress IPv6 any protocol to anywhere)",
+            ),
+            path.Ruling(
+                role="destination",
+                way="ingress",
+                passes=False,
+                why=f"as no ingress rule of lb-mgmt-sec-grp ({sky.MANAGEMENT_GROUP}) allows icmpv6 type 128 from "
+                f"{sky.OHM_ADDRESS}",
+                missing=plan.rulings[1].missing,
+            ),
+        ),
     )
+    assert plan.rulings[1].missing.startswith("openstack security group rule create --ingress --ethertype IPv6")
 
 
 @pytest.mark.parametrize(

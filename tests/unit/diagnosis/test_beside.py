@@ -21,7 +21,7 @@ def diagnosis(world: World) -> verdict.Diagnosis:
 
 def sized(seen: dict[path.Point, tuple[int, int]], answered: int = 0, **more: Any) -> World:
     """Let so many large packets pass each point, forward and back."""
-    observations = {
+    observations: dict[path.Point, dict[str, Any]] = {
         point: {"large_forward": LARGE[:forward], "large_reply": LARGE[:reply]}
         for point, (forward, reply) in seen.items()
     }

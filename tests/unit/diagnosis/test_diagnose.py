@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -365,3 +365,27 @@ def test_another_mac_address_explains_only_a_total_loss(lost: int, code: str) ->
     )
 
     assert judge(world).code == code
+
+
+@pytest.mark.parametrize(
+    ("role", "table", "way"), [("source", 72, "egress"), ("destination", 82, "ingress")], ids=["egress", "ingress"]
+)
+@pytest.mark.parametrize("passes", [True, False, None])
+def test_what_neutrons_rules_say_tells_a_missing_rule_from_missing_flows(
+    role: path.Role, table: int, way: Literal["egress", "ingress"], passes: bool | None
+):
+    why = {True: "by rule r1", False: "as no rule allows it", None: "as a group is not shown"}[passes]
+    ruling = path.Ruling(role=role, way=way, passes=passes, why=why, missing="" if passes else "openstack … create …")
+    before = "source-port" if role == "source" else "destination-underlay"
+    trace = build.trace("forward", "dropped", "br-int 71 65", f"br-int {table} 40", "br-int 93 0")
+    world = World(
+        plan=build.plan(rulings=(ruling,)),
+        lost_after={("forward", before): 5},
+        traces={(role, "forward"): trace},
+    )
+
+    found = diagnose.diagnose(world.plan, world.run()).findings[0]
+
+    assert (found.code, found.hop) == ("flows-missing" if passes else f"{way}-rule-missing", f"{role}-br-int")
+    assert (why in found.summary) == (passes is not None)
+    assert (found.next == ("openstack … create …",)) == (not passes)
