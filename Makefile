@@ -20,6 +20,9 @@ test: install  ## Lint, types, and all tests
 	@.venv/bin/pyright
 	@$(SUDO) env CI=$(CI) $(PYTHON) -m pytest -n 2 --dist loadgroup
 
+faults: install  ## Hold every fault against the diagnosis; FAULT=name for one, HEALTHY=200 for healthy paths instead
+	@$(SUDO) env PYTHONPATH=lib:. $(PYTHON) -m tests.lab.matrix $(if $(HEALTHY),--healthy $(HEALTHY),$(if $(filter file,$(origin FAULT)),,--fault $(FAULT)))
+
 bench: install  ## Measure, against the same commands run by hand, as JSON
 	@$(SUDO) $(PYTHON) -m tests.lab.bench
 
@@ -34,4 +37,4 @@ clean:  ## Remove what install put into this folder, and labs that were left beh
 	@[ ! -x $(PYTHON) ] || $(SUDO) $(PYTHON) -m tests.lab.run sweep
 	@rm -rf .venv .bootstrap .pytest_cache .ruff_cache .hypothesis
 
-.PHONY: help install demo test bench format schemas clean
+.PHONY: help install demo test faults bench format schemas clean

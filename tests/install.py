@@ -19,6 +19,7 @@ TOOLS = {
     "setpriv": "util-linux",
     "systemd-run": "systemd",
     "dbus-daemon": "dbus",
+    "nft": "nftables",
 }
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -66,7 +66,8 @@ def show(options: argparse.Namespace) -> int:
         juju = Juju(lab.write_model(lab.directory / "model.yaml"), watch)
         juju.call("status")
         watch.say("the charm is deployed on both hosts")
-        results = probe(juju, lab, options.protocol)
+        protocol = options.protocol or ("tcp" if "icmp" in fault.TRUTH.unless else "icmp")
+        results = probe(juju, lab, protocol)
     watch.say("everything removed")
     print(f"\n{results['report']}")
     return compare(fault.TRUTH, results)
@@ -105,7 +106,7 @@ def main() -> int:
     parser.add_argument("--fault", default="switch-disobeys")
     parser.add_argument("--tunnel", choices=("gre", "vxlan"), default="gre")
     parser.add_argument("--ip", type=int, choices=(4, 6), default=6)
-    parser.add_argument("--protocol", choices=("icmp", "tcp", "udp"), default="icmp")
+    parser.add_argument("--protocol", choices=("icmp", "tcp", "udp"))
     options = parser.parse_args()
     if options.fault == "help":
         catalogue()

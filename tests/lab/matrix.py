@@ -125,7 +125,7 @@ class Result:
 
     def __str__(self) -> str:
         marks = [_mark(self.place_is_right), _mark(self.code_is_right)]
-        line = f"{self.case.fault:36} {self.case.setting!s:32} {marks[0]:6} {marks[1]:6} {self.certainty:9}"
+        line = f"{self.case.fault:40} {self.case.setting!s:32} {marks[0]:6} {marks[1]:6} {self.certainty:9}"
         line += f"{self.seconds:6.1f}"
         if not self.is_right:
             line += f"\n    wanted  {self.wanted}\n    told    {self.told}\n    {self.summary}"
@@ -223,7 +223,7 @@ def _leave(*_: object) -> None:
 def show_faults(names: Sequence[str]) -> int:
     """Run faults, print a table, and return the exit status."""
     cases = [Case(name, setting) for name in names for setting in settings_of(name)]
-    print(f"{'fault':36} {'setting':32} {'place':6} {'code':6} {'certainty':9}{'s':>6}")
+    print(f"{'fault':40} {'setting':32} {'place':6} {'code':6} {'certainty':9}{'s':>6}")
     results: list[Result] = []
     for one in side_by_side(run, cases):
         results.append(one)

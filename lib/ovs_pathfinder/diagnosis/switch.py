@@ -108,11 +108,20 @@ def sender_mac(case: case_.Case, segment: case_.Segment) -> verdict.Finding | No
     )
 
 
+def _ends_before(case: case_.Case, segment: case_.Segment, role: path.Role) -> bool:
+    """Whether the flows drop the packets before they come to the receiving port, whose VLAN then says nothing."""
+    trace = _trace(case, segment)
+    if role != segment.receiver or trace is None or trace.outcome != "dropped" or not trace.steps:
+        return False
+    step = reading.end(trace)
+    return step.bridge == "br-tun" or step.table in (81, 82)
+
+
 def dead_vlan(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
     """A port is on the VLAN in which everything is dropped, as Neutron disabled or could not bind it."""
     for role in _ends(segment):
         device = _device(case, role)
-        if device is None or device.tag != _DEAD_VLAN:
+        if device is None or device.tag != _DEAD_VLAN or _ends_before(case, segment, role):
             continue
         port = case.plan.endpoint(role).port
         if not port.admin_state_up:
@@ -140,7 +149,7 @@ def vlan_tag(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None
         return None
     for role in _ends(segment):
         device = _device(case, role)
-        if device is None or device.tag in (None, trace.local_vlan):
+        if device is None or device.tag in (None, trace.local_vlan) or _ends_before(case, segment, role):
             continue
         return case_.finding(
             case,

@@ -177,13 +177,14 @@ class Watch:
             return
         asker = ends[1 - about]
         directions: tuple[path.Direction, path.Direction] = ("reply", "forward")
-        asking = directions[about]
+        asking, answering = directions[about], directions[1 - about]
         suffix = "" if about == 1 else "_back"
         if seen.kind == "solicitation" and seen.source == asker.address:
             sight.neighbours["solicited" + suffix] += 1
             sight.macs.setdefault(asking, seen.source_mac)
         elif seen.kind == "advertisement" and seen.destination_mac in (asker.port.mac, sight.macs.get(asking)):
             sight.neighbours["advertised" + suffix] += 1
+            sight.macs.setdefault(answering, seen.source_mac)
 
 
 def identify(

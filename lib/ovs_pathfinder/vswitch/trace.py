@@ -171,6 +171,8 @@ class _Reader:
         self.steps[at] = self.steps[at].model_copy(update={"actions": (*self.steps[at].actions, text)})
         if text.startswith(">>") and "suppress" not in text:
             self.warnings.append(text.strip("> <"))
+        elif "neighbor cache miss" in text:  # a mere detail to the trace, which drops the packet all the same
+            self.warnings.append(text.removeprefix("->").strip())
 
 
 def _level(line: str) -> int:

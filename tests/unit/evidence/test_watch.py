@@ -58,3 +58,14 @@ def test_a_mark_can_be_read_back(purpose: probe.Purpose) -> None:
     assert len(bytes.fromhex(probe.mark(ICMP, purpose, "0011aaff"))) == 16
     assert probe.read_mark(ICMP, payload) == (purpose, "0011aaff")
     assert probe.read_mark(OTHERS, payload) is None
+
+
+def test_guest_that_answers_for_its_address_is_known_by_its_mac() -> None:
+    watching = watch.Watch(ICMP, "aaaaaaaa", ())
+    answer = seen("advertisement", A, B, source_mac="fa:16:3e:00:00:99", destination_mac=build.SOURCE_MAC)
+    watching._sights["destination-port"] = watch._Sight()  # pyright: ignore[reportPrivateUsage]
+
+    watching._see("destination-port", answer)  # pyright: ignore[reportPrivateUsage]
+
+    (found,) = watching.observations()
+    assert (found.reply_mac, found.neighbours.advertised) == ("fa:16:3e:00:00:99", 1)
