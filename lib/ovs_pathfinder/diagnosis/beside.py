@@ -21,7 +21,7 @@ _AGENTS_WORK = (
     "egress-rule-missing",
 )
 """What Neutron's agent would have put right, if it ran."""
-IMPAIRING = ("mtu-too-small", "heartbeat-blocked", "conntrack-stale")
+IMPAIRING = ("mtu-too-small", "heartbeat-blocked")
 """What leaves a path working for the probe's packets, and broken for others."""
 
 
@@ -34,21 +34,44 @@ def impaired(case: case_.Case) -> Iterator[verdict.Finding]:
 
 
 def noticed(case: case_.Case, first: verdict.Finding) -> Iterator[verdict.Finding]:
-    """Tell what stands beside a finding and takes no packet away: a silent agent, mirrors that nobody needs."""
+    """Tell what stands beside a finding and takes none of the probe's packets away."""
     yield from _agents(case, first)
-    for role in ("source",) if case.plan.same_host else ("source", "destination"):
-        evidence = case.evidence("source" if role == "source" else "destination")
-        if evidence is not None and evidence.mirrors:
+    roles: tuple[path.Role, ...] = ("source",) if case.plan.same_host else ("source", "destination")
+    for role in roles:
+        evidence = case.evidence(role)
+        if evidence is None:
+            continue
+        if (found := _stale(case, role, evidence)) is not None and first.code != found.code:
+            yield found
+        if evidence.mirrors:
             yield case_.finding(
                 case,
                 "leftover-mirror",
-                case_.hop("source" if role == "source" else "destination", "br-int"),
+                case_.hop(role, "br-int"),
                 None,
                 "possible",
                 f"{_count(len(evidence.mirrors), 'mirror')} on {evidence.unit}'s switch may have been left behind.",
                 evidence.mirrors,
                 ("A mirror copies packets and loses none; somebody may be using it.",),
             )
+
+
+def _stale(case: case_.Case, role: path.Role, evidence: record.Evidence) -> verdict.Finding | None:
+    """Older connections between the two ends are dropped, as a rule was gone for a while; the probe's are new ones."""
+    dropping = [one for one in (*evidence.megaflows, *evidence.heartbeats) if one.drops and one.ct_marked]
+    if not dropping:
+        return None
+    return case_.finding(
+        case,
+        "conntrack-stale",
+        case_.hop(role, "br-int"),
+        dropping[0].direction,
+        "possible",
+        f"Conntrack on {evidence.unit}'s host remembers a connection between the two ends as one that was cut off, and "
+        "its packets are dropped; new connections are not touched by that.",
+        tuple(f"datapath flow of connections that were cut off: {one.raw}" for one in dropping[:2]),
+        ("A rule that was taken away for good cuts off what it let pass, as it should.",),
+    )
 
 
 def remember(case: case_.Case, found: verdict.Finding) -> verdict.Finding:
@@ -166,7 +189,7 @@ def _heartbeats(case: case_.Case) -> verdict.Finding | None:
 def _blocked(case: case_.Case, role: path.Role, evidence: record.Evidence) -> verdict.Finding | None:
     segment = case_.through(case, account.Loss("reply", None, None, 1, 1), role)
     trace = evidence.trace("reply", "heartbeat")
-    dropping = tuple(one for one in evidence.heartbeats if one.actions.strip() == "drop")
+    dropping = tuple(one for one in evidence.heartbeats if one.drops and not one.ct_marked)
     quoted = tuple(f"datapath flow of the heartbeats, actions:drop: {one.raw}" for one in dropping)
     who = case.plan.endpoint(role)
     name = who.principal or who.unit or who.port.host
@@ -184,21 +207,16 @@ def _blocked(case: case_.Case, role: path.Role, evidence: record.Evidence) -> ve
             (*reading.quote(trace), *quoted),
             () if dropping else ("No heartbeat was seen to be dropped: that they are is what the rules say.",),
         )
-    stale = any(one.ct_marked for one in dropping)
     if not dropping or len(dropping) < len(evidence.heartbeats):
         return None
     return case_.finding(
         case,
-        "conntrack-stale" if stale else "heartbeat-blocked",
+        "heartbeat-blocked",
         case_.hop(role, "br-int"),
         "reply",
-        "proven" if stale else "likely",
-        f"The amphora's heartbeats to Octavia's health manager (UDP 5555) are dropped in the switch of {name}"
-        + (
-            ": conntrack remembers their connection as one that was cut off, and each heartbeat keeps that alive."
-            if stale
-            else ", and the rules let them pass."
-        ),
+        "likely",
+        f"The amphora's heartbeats to Octavia's health manager (UDP 5555) are dropped in the switch of {name}, and the "
+        "rules let them pass.",
         (*quoted, *reading.quote(trace)),
     )
 

@@ -431,7 +431,8 @@ def disobeys(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None
 def _dropping(case: case_.Case, segment: case_.Segment) -> tuple[record.Megaflow, ...]:
     evidence = case.evidence(segment.role)
     flows = evidence.megaflows if evidence else ()
-    return tuple(one for one in flows if one.direction == segment.direction and one.actions.strip() == "drop")
+    # The probe's connections are new: those that conntrack remembers as cut off are others.
+    return tuple(one for one in flows if one.direction == segment.direction and one.drops and not one.ct_marked)
 
 
 def _unexplained(case: case_.Case, segment: case_.Segment) -> verdict.Finding:

@@ -111,6 +111,11 @@ class Megaflow(path.Model):
     """Whether it is for connections that Neutron's flows have marked as cut off (`ct_mark=1`)."""
     raw: str
 
+    @property
+    def drops(self) -> bool:
+        """Whether its packets go nowhere."""
+        return self.actions.strip() == "drop"
+
 
 class Probe(path.Model):
     """What the source's own tool says of its packets."""

@@ -243,7 +243,7 @@ class Snapshot:
         size = stream.seek(0, os.SEEK_END)
         stream.seek(max(0, size - (1 << 16)))
         last = stream.read().rstrip(b"\r\n").rpartition(b"\n")[2]
-        if not last.startswith(b"# end "):
+        if not (last.startswith(b"# end {") and last.endswith(b"}}")):  # it holds an object in an object
             raise errors.PathfinderError(
                 f"the snapshot {self.file} is cut off: its last line is missing; fetch or take it again"
             )

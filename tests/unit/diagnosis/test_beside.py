@@ -83,13 +83,11 @@ def amphora(**changes: Any) -> path.Plan:
     return plan.model_copy(update={"destination": plan.destination.model_copy(update={"port": port})})
 
 
-def beating(
-    role: path.Role, outcome: record.Outcome, *tables: str, dropped: bool = False, marked: bool = False, **more: Any
-) -> World:
+def beating(role: path.Role, outcome: record.Outcome, *tables: str, dropped: bool = False, **more: Any) -> World:
     trace = build.trace("reply", outcome, *tables, subject="heartbeat")
     ways = {"source": build.IN, "destination": build.OUT}
     plain = build.trace("reply", "forwarded", *ways[role])
-    flows = (record.Megaflow(direction="reply", actions="drop", ct_marked=marked, raw="udp … actions:drop"),)
+    flows = (record.Megaflow(direction="reply", actions="drop", raw="udp … actions:drop"),)
     update = {"traces": (plain, trace), "heartbeats": flows if dropped else ()}
     return World(plan=amphora(), **{role: update}, **more)
 
@@ -105,11 +103,25 @@ def test_heartbeats_that_a_rule_drops_are_told(role: path.Role, table: int, drop
     assert "udp port 5555" in found.summary
 
 
-def test_heartbeats_of_a_connection_that_was_cut_off_are_told_as_such() -> None:
-    found = diagnosis(beating("source", "forwarded", *build.IN, dropped=True, marked=True))
+@pytest.mark.parametrize("field", ["megaflows", "heartbeats"])
+def test_connections_that_were_cut_off_are_noticed_and_accuse_nobody(field: str) -> None:
+    flow = record.Megaflow(direction="reply", actions="drop", ct_marked=True, raw="ct_mark(0x1/0x1) … actions:drop")
 
-    assert (found.verdict, found.code, found.certainty) == ("degraded", "conntrack-stale", "proven")
-    assert found.hop == "source-br-int"
+    found = diagnosis(World(plan=amphora(), destination={field: (flow,)}))
+
+    assert (found.verdict, found.code) == ("ok", "path-ok")
+    assert [(one.code, one.hop, one.certainty) for one in found.findings[1:]] == [
+        ("conntrack-stale", "destination-br-int", "possible")
+    ]
+
+
+def test_connections_that_were_cut_off_do_not_prove_what_becomes_of_the_probe() -> None:
+    flow = record.Megaflow(direction="forward", actions="drop", ct_marked=True, raw="ct_mark(0x1/0x1) … actions:drop")
+    world = World(lost_after={("forward", "source-port"): 5}, source={"megaflows": (flow,)}, counters_stand=False)
+
+    found = diagnosis(world)
+
+    assert found.certainty != "proven"
 
 
 def test_heartbeats_that_pass_are_no_finding() -> None:
