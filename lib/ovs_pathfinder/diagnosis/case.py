@@ -97,7 +97,7 @@ def through(case: Case, loss: account.Loss, role: path.Role) -> Segment:
 
 
 def _across(case: Case, loss: account.Loss) -> Segment:
-    """Choose, for a loss between points of two hosts, the first host whose rules do not forward the packet."""
+    """Choose, for a loss between points of two hosts, the first host whose rules or whose switch do not forward it."""
     roles: tuple[path.Role, path.Role] = ("source", "destination")
     if case.plan.same_host:
         return through(case, loss, "source")
@@ -109,7 +109,33 @@ def _across(case: Case, loss: account.Loss) -> Segment:
         trace = case.trace(role, loss.direction)
         if trace is not None and trace.outcome not in ("forwarded", "flooded"):
             return through(case, loss, role)
+        counts = case.account.carrier == "probe" and trace is not None and stuck_step(trace, loss.lost) is not None
+        if counts or dropping(case, role, loss.direction):
+            return through(case, loss, role)
     return Segment(loss, "underlay", near)
+
+
+def stuck_step(trace: record.Trace, lost: int) -> record.Step | None:
+    """Return the first flow of the traced path that counted fewer packets than were lost, after ones that did."""
+    passed = False
+    for step in trace.steps:
+        if step.moved is None:
+            continue
+        if step.moved >= lost:
+            passed = True
+        elif passed:
+            return step
+    return None
+
+
+def dropping(case: Case, role: path.Role, direction: path.Direction) -> tuple[record.Megaflow, ...]:
+    """Return the datapath flows of the probe that drop on a host.
+
+    The probe's connections are new: those that conntrack remembers as cut off are others'.
+    """
+    evidence = case.evidence(role)
+    flows = evidence.megaflows if evidence else ()
+    return tuple(one for one in flows if one.direction == direction and one.drops and not one.ct_marked)
 
 
 def finding(

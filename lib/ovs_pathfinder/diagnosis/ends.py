@@ -90,16 +90,23 @@ def underlay(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
         if heard
         else ""
     )
+    watched = "underlay" in (loss.before or "") and "underlay" in (loss.after or "")
+    unseen = (
+        ""
+        if watched
+        else "Nobody watched both ends of the underlay: that the switches pass them is what the rules say."
+    )
     return case_.finding(
         case,
         "underlay-loss",
         "underlay",
         loss.direction,
-        case.certainty(),
-        f"{loss.lost} of {loss.of} {plan.network.type} packets left {near.tunnel_address} and did not arrive at "
-        f"{far.tunnel_address}.",
+        case.certainty() if watched else "likely",
+        f"{loss.lost} of {loss.of} {plan.network.type} packets "
+        + (f"left {near.tunnel_address}" if watched else f"should have left {near.tunnel_address}")
+        + f" and did not arrive at {far.tunnel_address}.",
         (f"seen at {loss.before}: {loss.of}; seen at {loss.after}: {loss.of - loss.lost}",),
-        (against, *_apart(case)),
+        (unseen, against, *_apart(case)),
     )
 
 

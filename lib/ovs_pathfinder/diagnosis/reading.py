@@ -127,19 +127,6 @@ def _cause_in_br_tun(case: case_.Case, step: record.Step) -> tuple[str, case_.Pl
     return "flows-missing", "br-tun", "no flow leads on"
 
 
-def stuck_step(trace: record.Trace, lost: int) -> record.Step | None:
-    """Return the first flow of the traced path that counted fewer packets than were lost, after ones that did."""
-    passed = False
-    for step in trace.steps:
-        if step.moved is None:
-            continue
-        if step.moved >= lost:
-            passed = True
-        elif passed:
-            return step
-    return None
-
-
 def quote(trace: record.Trace | None, around: record.Step | None = None) -> tuple[str, ...]:
     """Quote a trace: its command, its way, and the steps before and after `around`, or the last ones."""
     if trace is None:

@@ -321,7 +321,7 @@ def device_down(case: case_.Case, segment: case_.Segment) -> verdict.Finding | N
 
 def conntrack_invalid(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
     """The datapath drops packets that conntrack calls invalid, which no trace from outside can know."""
-    invalid = [one for one in _dropping(case, segment) if one.ct_invalid]
+    invalid = [one for one in case_.dropping(case, segment.role, segment.direction) if one.ct_invalid]
     if not invalid:
         return None
     full = _full_conntrack(case, segment)
@@ -356,7 +356,11 @@ def _full_conntrack(case: case_.Case, segment: case_.Segment) -> tuple[str, ...]
 def passed_on(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
     """Every flow of the way counted the packets: they left the switch, and were lost or overlooked right behind it."""
     trace = _trace(case, segment)
-    if trace is None or trace.outcome not in ("forwarded", "flooded") or _dropping(case, segment):
+    if (
+        trace is None
+        or trace.outcome not in ("forwarded", "flooded")
+        or case_.dropping(case, segment.role, segment.direction)
+    ):
         return None
     counted = [step.moved for step in trace.steps if step.moved is not None]
     if case.account.carrier != "probe" or not counted or min(counted) < segment.loss.lost:
@@ -405,8 +409,8 @@ def disobeys(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None
     trace = _trace(case, segment)
     if trace is None or trace.outcome not in ("forwarded", "flooded"):
         return None
-    dropping = _dropping(case, segment)
-    stuck = reading.stuck_step(trace, segment.loss.lost) if case.account.carrier == "probe" else None
+    dropping = case_.dropping(case, segment.role, segment.direction)
+    stuck = case_.stuck_step(trace, segment.loss.lost) if case.account.carrier == "probe" else None
     place = reading.place(stuck.bridge) if stuck and stuck.bridge in ("br-int", "br-tun") else "br-int"
     evidence = [_counts(case, segment), *reading.quote(trace, stuck)]
     if stuck is not None:
@@ -426,13 +430,6 @@ def disobeys(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None
     )
     # Restarting a switch stops all traffic of its host: not on a suspicion.
     return found if found.certainty == "proven" else found.model_copy(update={"next": found.next[:1]})
-
-
-def _dropping(case: case_.Case, segment: case_.Segment) -> tuple[record.Megaflow, ...]:
-    evidence = case.evidence(segment.role)
-    flows = evidence.megaflows if evidence else ()
-    # The probe's connections are new: those that conntrack remembers as cut off are others.
-    return tuple(one for one in flows if one.direction == segment.direction and one.drops and not one.ct_marked)
 
 
 def _unexplained(case: case_.Case, segment: case_.Segment) -> verdict.Finding:

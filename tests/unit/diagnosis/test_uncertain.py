@@ -1,0 +1,103 @@
+"""Evidence with holes makes a diagnosis less certain, and it says why; it accuses nobody who is healthy."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from ovs_pathfinder import path
+from ovs_pathfinder.diagnosis import diagnose, verdict
+from ovs_pathfinder.evidence import record
+from tests.unit.diagnosis import build
+from tests.unit.diagnosis.build import World
+
+LOST_IN_SOURCE: dict[build.Station, int] = {("forward", "source-port"): 5}
+FORWARDS = build.trace("forward", "forwarded", *build.OUT, stuck_at=3)
+
+
+def diagnosis(world: World) -> verdict.Diagnosis:
+    return diagnose.diagnose(world.plan, world.run())
+
+
+def broken(**changes: Any) -> World:
+    fields: dict[str, Any] = {"lost_after": LOST_IN_SOURCE, "traces": {("source", "forward"): FORWARDS}}
+    return World(**{**fields, **changes})
+
+
+def test_the_same_without_holes_is_proven() -> None:
+    found = diagnosis(broken())
+
+    assert (found.code, found.certainty) == ("switch-disobeys", "proven")
+
+
+def test_a_trace_that_was_not_understood_proves_nothing() -> None:
+    unread = build.trace("forward", "unknown", reason="the trace could not be read")
+
+    found = diagnosis(broken(traces={("source", "forward"): unread}))
+
+    assert (found.verdict, found.code, found.hop) == ("cannot-tell", "cannot-tell", "source-br-int")
+    assert found.certainty == "likely"
+    assert "the trace could not be read" in " ".join(found.findings[0].against)
+
+
+def test_counters_that_went_backwards_prove_nothing() -> None:
+    """An agent that writes its flows anew sets them to nothing."""
+    back = tuple(step.model_copy(update={"before": 100, "after": 3}) for step in FORWARDS.steps)
+
+    found = diagnosis(broken(traces={("source", "forward"): FORWARDS.model_copy(update={"steps": back})}))
+
+    assert (found.code, found.hop, found.certainty) == ("switch-disobeys", "source-br-int", "likely")
+    assert "counter" in " ".join(found.findings[0].against)
+
+
+def test_captures_that_did_not_start_widen_the_place_and_are_named() -> None:
+    found = diagnosis(broken(failed=frozenset[path.Point](("source-underlay", "destination-underlay"))))
+
+    assert found.verdict == "broken"
+    assert found.certainty != "proven" or found.hop == "source-br-int"
+    assert sum("could not be watched: tcpdump: no such device" in one for one in found.missing) == 2
+
+
+@pytest.mark.parametrize("lost", [LOST_IN_SOURCE, {("forward", "destination-port"): 5}, {}], ids=["there", "far", "no"])
+def test_a_unit_that_never_answered_is_named_and_nobody_on_its_host_is_proven_guilty(lost: Any) -> None:
+    world = broken(lost_after=lost)
+    (source, _) = world.run()
+
+    found = diagnose.diagnose(world.plan, [source])
+
+    assert any("ovs-pathfinder/1" in one and "has not arrived" in one for one in found.missing)
+    assert not (found.hop or "").startswith("destination") or found.certainty != "proven"
+    assert (found.verdict == "ok") == (not lost)
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+def test_clocks_that_are_minutes_apart_change_nothing_for_units_that_met(minutes: int) -> None:
+    source, destination = broken().run()
+    shifted = destination.model_copy(update={"started": f"2022-03-14T10:{15 + minutes:02}:10.000+00:00"})
+
+    world = broken()
+    found = diagnose.diagnose(world.plan, [source, shifted])
+
+    assert (found.code, found.certainty) == ("switch-disobeys", "proven")
+
+
+def test_clocks_that_are_minutes_apart_leave_out_a_unit_that_nobody_heard() -> None:
+    deaf = record.Rendezvous(nonce="cccccccc")
+    source, destination = (
+        one.model_copy(update={"rendezvous": deaf})
+        for one in broken(lost_after={("forward", "source-underlay"): 5}).run()
+    )
+    shifted = destination.model_copy(update={"started": "2022-03-14T10:25:10.000+00:00"})
+
+    found = diagnose.diagnose(build.plan(), [source, shifted])
+
+    assert any("did not watch at the same time" in one for one in found.missing)
+    assert found.certainty != "proven"
+
+
+@pytest.mark.parametrize("version", ["", "9.99.0", "4.0.0-custom", "unknown"])
+def test_a_version_that_nobody_knows_is_not_blamed(version: str) -> None:
+    found = diagnosis(broken(source={"ovs_version": version}))
+
+    assert found.code == "switch-disobeys"
+    assert diagnosis(dataclasses.replace(World(), source={"ovs_version": version})).code == "path-ok"
