@@ -69,8 +69,10 @@ def _devices(host: node.Host, taps: Sequence[str]) -> None:
     host.configure(
         "link set lo up",
         f"addr add {host.site.management_address}/{topology.MANAGEMENT_PREFIX} dev eth0",
-        # a userspace datapath leaves frames to the kernel as well, which would answer ARP for br-phy with eth1's MAC
-        "link set eth1 mtu 9000 arp off",
+        "link set eth1 mtu 9000",
+        # a userspace datapath leaves frames to the kernel as well, which would answer ARP for addresses of br-phy and
+        # o-hm0 with the MAC of the device that the question comes in by
+        *(f"link set {device} arp off" for device in ("eth1", *taps)),
         *(f"link set {device} addrgenmode none" for device in ("eth0", "eth1", *taps)),
         *(f"link set {device} up" for device in ("eth0", "eth1", *taps)),
     )

@@ -33,8 +33,8 @@ MEANINGS: dict[str, Meaning] = {
         next=("Look at `ip neighbour` on the source host, and at the hop named here.",),
     ),
     "neighbour-entry-wrong": Meaning(
-        meaning="The source host has another MAC address for the destination than its Neutron port has.",
-        next=("ip neighbour flush to ADDRESS dev DEVICE, on the source host; look for a second owner of the address.",),
+        meaning="One end has another MAC address for the other end than that one's Neutron port has.",
+        next=("ip neighbour flush to ADDRESS dev DEVICE, at that end; look for a second owner of the address.",),
     ),
     "port-disabled": Meaning(
         meaning="The Neutron port is administratively down, so its host drops its packets.",

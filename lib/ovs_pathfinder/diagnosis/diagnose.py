@@ -133,6 +133,8 @@ def _explain(case: case_.Case, loss: account.Loss) -> verdict.Finding:
     misaddressed = ends.misaddressed(case) if loss.total and (loss.direction == "forward" or loss.turned) else None
     if misaddressed is not None:
         return misaddressed
+    if loss.total and loss.direction == "reply" and not loss.turned and (found := ends.misanswered(case)) is not None:
+        return found
     if segment.kind == "unseen" or (loss.after is None and _unwatched(case, loss)):
         return _out_of_sight(case, loss)
     back = case.account.asked_back

@@ -182,6 +182,25 @@ def misaddressed(case: case_.Case) -> verdict.Finding | None:
     )
 
 
+def misanswered(case: case_.Case) -> verdict.Finding | None:
+    """The guest sends its answers to another MAC address than the source's."""
+    seen = case.destination.observation("destination-port") if case.destination else None
+    port = case.plan.source.port
+    wrong = seen.reply_destination_mac if seen else ""
+    if not wrong or wrong == port.mac or any(pair.mac == wrong for pair in port.allowed_address_pairs):
+        return None
+    return case_.finding(
+        case,
+        "neighbour-entry-wrong",
+        "guest",
+        "reply",
+        "proven",
+        f"The guest answers to MAC address {wrong}, and Neutron's port {port.name or port.id} has {port.mac}: somebody "
+        f"else has told it that {case.plan.source.address} is there.",
+        (f"Ethernet destination of the answers at {seen.device if seen else 'the port'}: {wrong}",),
+    )
+
+
 def unresolved(case: case_.Case) -> verdict.Finding:
     """The destination's MAC address was asked for and answered, and the source host did not take the answer."""
     plan = case.plan

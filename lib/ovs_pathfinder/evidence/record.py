@@ -48,6 +48,8 @@ class Observation(path.Model):
     reply_mac: str = ""
     forward_destination_mac: str = ""
     """The Ethernet destination of the probe's packets from the plan's source."""
+    reply_destination_mac: str = ""
+    """That of the answers to them."""
     tunnel_keys: tuple[int, ...] = ()
     """The tunnel keys that the probe's packets carried."""
     large_forward: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ class _Sight:
         self.large: dict[path.Direction, dict[str, None]] = {"forward": {}, "reply": {}}
         self.neighbours = dict.fromkeys(record.Neighbours.model_fields, 0)
         self.macs: dict[path.Direction, str] = {}
-        self.destination_mac = ""
+        self.destination_macs: dict[path.Direction, str] = {}
         self.keys: set[int] = set()
 
 
@@ -123,7 +123,8 @@ class Watch:
             neighbours=record.Neighbours(**sight.neighbours),
             forward_mac=sight.macs.get("forward", ""),
             reply_mac=sight.macs.get("reply", ""),
-            forward_destination_mac=sight.destination_mac,
+            forward_destination_mac=sight.destination_macs.get("forward", ""),
+            reply_destination_mac=sight.destination_macs.get("reply", ""),
             tunnel_keys=tuple(sorted(sight.keys)),
             large_forward=tuple(sight.large["forward"]),
             large_reply=tuple(sight.large["reply"]),
@@ -145,8 +146,7 @@ class Watch:
             if len(packets) < _KEPT:
                 packets[identity] = None
             sight.macs.setdefault(direction, seen.source_mac)
-            if direction == "forward":
-                sight.destination_mac = sight.destination_mac or seen.destination_mac
+            sight.destination_macs.setdefault(direction, seen.destination_mac)
             if seen.tunnel is not None and seen.tunnel.key is not None:
                 sight.keys.add(seen.tunnel.key)
         elif (found := identify(self._plan, seen, "large")) is not None:

@@ -368,6 +368,17 @@ def test_another_mac_address_explains_only_a_total_loss(lost: int, code: str) ->
 
 
 @pytest.mark.parametrize(
+    "station", [("reply", "destination-port"), ("reply", "source-underlay"), ("reply", "source-port")]
+)
+def test_guest_that_answers_to_another_mac_address_is_told(station: build.Station) -> None:
+    told: dict[path.Point, dict[str, str]] = {"destination-port": {"reply_destination_mac": "fe:16:3e:0d:9a:cf"}}
+    found = diagnose.diagnose((world := World(lost_after={station: 5}, observations=told)).plan, world.run())
+
+    assert (found.code, found.hop, found.direction) == ("neighbour-entry-wrong", "guest", "reply")
+    assert "fe:16:3e:0d:9a:cf" in found.summary
+
+
+@pytest.mark.parametrize(
     ("role", "table", "way"), [("source", 72, "egress"), ("destination", 82, "ingress")], ids=["egress", "ingress"]
 )
 @pytest.mark.parametrize("passes", [True, False, None])
