@@ -17,10 +17,8 @@ _AGENTS_WORK = (
     "tunnel-mismatch",
     "forwarding-entry-wrong",
     "segment-missing",
-    "ingress-rule-missing",
-    "egress-rule-missing",
 )
-"""What Neutron's agent would have put right, if it ran."""
+"""What Neutron's agent would have put right, if it ran; a rule that is missing is missing in Neutron."""
 IMPAIRING = ("mtu-too-small", "heartbeat-blocked")
 """What leaves a path working for the probe's packets, and broken for others."""
 
@@ -98,7 +96,7 @@ def blame(case: case_.Case, found: verdict.Finding) -> verdict.Finding | None:
     end = case.plan.endpoint(role)
     if end.agent_alive is not False:
         return None
-    cause = case_.finding(
+    return case_.finding(
         case,
         "agent-down",
         found.hop,
@@ -109,7 +107,6 @@ def blame(case: case_.Case, found: verdict.Finding) -> verdict.Finding | None:
         (f"Neutron's agent list: the Open vSwitch agent on {end.port.host} is not alive", *found.evidence),
         found.against,
     )
-    return cause
 
 
 def _agents(case: case_.Case, first: verdict.Finding) -> Iterator[verdict.Finding]:
