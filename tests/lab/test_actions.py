@@ -235,8 +235,8 @@ def _plan_arguments(cloud: deployed.Cloud) -> list[str]:
     return ["run", "--format", "json", LEADER, "plan-path", *ends]
 
 
-SHOWN = ("switch-disobeys", "none", "ingress-rule-missing")
-"""One that the switch is at fault for, none, and one that the rules are; test_diagnosis.py has all the others."""
+SHOWN = ("switch-disobeys", "none")
+"""The one that the readme shows, and none; test_faults.py has all the others."""
 
 
 @pytest.mark.parametrize("fault", SHOWN)

@@ -178,8 +178,8 @@ def test_two_trials_at_once_on_one_unit_do_not_meet(cloud: deployed.Cloud, run: 
 
 
 def test_trial_at_the_destination_heals_what_its_rules_drop(cloud: deployed.Cloud):
-    run = cloud.plan()["run"]
     with deployed.suffering(cloud.lab, "ingress-rule-missing"):
+        run = cloud.plan()["run"]
         cloud.probe(run, **QUICK)
         first = cloud.report(run)
         found = cloud.together("try-flows", {"run": run, "at": "destination", **QUICK})
