@@ -89,7 +89,7 @@ def _cause_in_br_int(
         way = "egress" if step.table == 72 else "ingress"
         ruling = _ruling(case, segment, step, what)
         if ruling is not None and ruling.passes:
-            why = f"Neutron's rules let {what} pass {ruling.why} when the path was planned, and no flow of the switch does"
+            why = f"Neutron's rules let {what} pass {ruling.why} when the path was planned, and no flow here does"
             return "flows-missing", "br-int", why
         said = f": Neutron's own rules drop it, {ruling.why}" if ruling is not None and ruling.passes is False else ""
         where = "out" if way == "egress" else "in"
