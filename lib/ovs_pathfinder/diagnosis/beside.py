@@ -139,12 +139,13 @@ def _large(case: case_.Case) -> verdict.Finding | None:
     if probe is None or loss is None or loss.after == "source-port":
         return None  # the source's own device does not take them: it sends smaller ones
     segment = case_.segment(case, loss)
-    hop: path.Hop | None = {
+    hops: dict[str, path.Hop] = {
         "underlay": "underlay",
         "guest": "guest",
-        "switch": case_.hop(segment.role, "br-tun" if not case.plan.same_host else "br-int"),
+        "switch": case_.hop(segment.role, "br-int" if case.plan.same_host else "br-tun"),
         "receiver": "source-port",
-    }.get(segment.kind)  # pyright: ignore[reportAssignmentType]
+    }
+    hop = hops.get(segment.kind)
     if hop is None:
         return None
     is_measured = segment.kind in ("underlay", "switch")

@@ -118,8 +118,10 @@ def _further(case: case_.Case, known: Sequence[verdict.Finding]) -> list[verdict
             if suspected is None or any(_is_same(one, suspected) for one in (*known, *found)):
                 continue
             ahead = "The packets stop before that place; what is said here is what would become of them."
-            found.append(suspected.model_copy(update={"certainty": "possible", "evidence": suspected.evidence[1:]}))
-            found[-1] = found[-1].model_copy(update={"against": (*suspected.against[:-1], ahead)})
+            quoted = suspected.evidence[1:]  # without the count of packets, as none have come there
+            against = (*suspected.against[:-1], ahead)
+            update = {"certainty": "possible", "evidence": quoted, "against": against}
+            found.append(suspected.model_copy(update=update))
     return found
 
 

@@ -10,6 +10,7 @@ import re
 import socket
 
 from .. import path, process
+from ..cloud import security
 from . import host, synthetic
 
 _ARP = 0x0806
@@ -54,9 +55,7 @@ def link_local(plan: path.Plan, device: str) -> str:
     Returns:
         `answered` where it answers a ping, or else the state of the host's neighbour entry for it; empty without one.
     """
-    digits = bytes.fromhex(plan.destination.port.mac.replace(":", ""))
-    identifier = bytes([digits[0] ^ 2]) + digits[1:3] + b"\xff\xfe" + digits[3:]
-    address = str(ipaddress.IPv6Address(b"\xfe\x80" + bytes(6) + identifier))
+    address = security.link_local(plan.destination.port.mac)
     try:
         said = process.run(["ping", "-6", "-n", "-c", "1", "-W", "0.5", "-I", device, address])
     except process.ProcessError as error:
