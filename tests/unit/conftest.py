@@ -1,3 +1,5 @@
+"""A cloud for the tests of all that asks one."""
+
 from collections.abc import Generator
 
 import pytest
