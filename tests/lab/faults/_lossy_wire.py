@@ -1,17 +1,34 @@
-"""The program behind `underlay-loses-some`: a wire between two devices that loses every second tunnel packet.
+"""A wire between two devices that loses every second tunnel packet of each conversation, in one direction.
 
 Run as `python _lossy_wire.py LOSSY PERFECT`: what comes in at LOSSY is subject to loss, what comes in at
-PERFECT is not. Frames are read and written whole, on packet sockets.
+PERFECT is not. Frames are read and written whole, on packet sockets. Each conversation (addresses and type of the
+inner frame) is counted for itself, so that what guests chatter besides does not change which packets are lost.
 """
 
+import collections
+import pathlib
 import selectors
 import socket
+import subprocess
 import sys
+
+from .. import hosts
 
 _EVERYTHING = 3
 _IPV4 = b"\x08\x00"
 _GRE, _UDP = 47, 17
+_GRE_HAS_KEY = 0x20
 _VXLAN_PORT = (4789).to_bytes(2, "big")
+_ETHERNET = 14
+
+
+def between_hosts(lab: hosts.Lab, *, lossy: str, perfect: str) -> None:
+    """Put such a wire, a process, into the place of the underlay's bridge."""
+    for key in lab.hosts:
+        lab.fabric.configure(f"link set u-{key} nomaster", f"link set u-{key} promisc on up")
+    root = pathlib.Path(__file__).parents[3]
+    argv = ["env", f"PYTHONPATH={root}:{root / 'lib'}", sys.executable, "-m", __name__, f"u-{lossy}", f"u-{perfect}"]
+    hosts.wait_for_line(lab.fabric.start("lossy-wire", *argv, stdout=subprocess.PIPE), "ready")
 
 
 def _open(device: str) -> socket.socket:
@@ -20,11 +37,18 @@ def _open(device: str) -> socket.socket:
     return opened
 
 
-def _tunnelled(frame: bytes) -> bool:
+def _conversation(frame: bytes) -> bytes:
+    """Return the Ethernet header within a frame of a tunnel, and nothing for other frames."""
     if frame[12:14] != _IPV4:
-        return False
-    protocol, payload = frame[23], 14 + 4 * (frame[14] & 15)
-    return protocol == _GRE or (protocol == _UDP and frame[payload + 2 : payload + 4] == _VXLAN_PORT)
+        return b""
+    protocol, payload = frame[23], _ETHERNET + 4 * (frame[_ETHERNET] & 15)
+    if protocol == _GRE:
+        inner = payload + (8 if frame[payload] & _GRE_HAS_KEY else 4)
+    elif protocol == _UDP and frame[payload + 2 : payload + 4] == _VXLAN_PORT:
+        inner = payload + 16
+    else:
+        return b""
+    return frame[inner : inner + _ETHERNET]
 
 
 def main() -> None:
@@ -34,16 +58,16 @@ def main() -> None:
     ready.register(lossy, selectors.EVENT_READ, perfect)
     ready.register(perfect, selectors.EVENT_READ, lossy)
     print("ready", flush=True)
-    seen = 0
+    seen = collections.Counter[bytes]()
     while True:
         for key, _ in ready.select():
             near, far = (lossy, perfect) if key.fileobj is lossy else (perfect, lossy)
             frame, address = near.recvfrom(65535)
             if address[2] == socket.PACKET_OUTGOING:
                 continue
-            if near is lossy and _tunnelled(frame):
-                seen += 1
-                if seen % 2:
+            if near is lossy and (conversation := _conversation(frame)):
+                seen[conversation] += 1
+                if seen[conversation] % 2:
                     continue
             far.send(frame)
 
