@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ovs_pathfinder import path
 from ovs_pathfinder.diagnosis import trials
-from ovs_pathfinder.evidence import record
+from ovs_pathfinder.evidence import record, wire
 from ovs_pathfinder.temporary import journal, sweep
 
 Results = dict[str, str]
@@ -46,7 +46,7 @@ def probe(plan: path.Plan, found: record.Evidence, application: str) -> Results:
         "run": plan.run,
         "role": " and ".join(found.roles),
         "summary": _probe_summary(plan, found),
-        "evidence": record.to_json(found),
+        "evidence": wire.to_json(found),
         "next": command(f"{application}/leader", f"path-report run={plan.run}"),
     }
 

@@ -9,7 +9,7 @@ import ops
 import pydantic
 
 from ovs_pathfinder import errors, path
-from ovs_pathfinder.evidence import record
+from ovs_pathfinder.evidence import record, wire
 
 RELATION = "paths"
 KEPT_PLANS = 20
@@ -114,7 +114,7 @@ class Exchange:
         keys = sorted(key for key in data if key.startswith("evidence-") and key != f"evidence-{found.run}")
         for key in keys[: max(0, len(keys) - KEPT_EVIDENCE + 1)]:
             del data[key]
-        data[f"evidence-{found.run}"] = record.to_json(found, texts=False)
+        data[f"evidence-{found.run}"] = wire.to_json(found, texts=False)
 
     def publish_trial(self, trial: record.Trial) -> None:
         """Leave what a trial showed for the coordinator, beside the run's other trials of this unit."""
@@ -158,7 +158,7 @@ def _trials_of(data: ops.RelationDataContent) -> list[record.Trial]:
 
 def _read_trials(text: str) -> tuple[record.Trial, ...]:
     try:
-        return record.read(text).trials
+        return wire.read(text).trials
     except errors.PathfinderError as error:  # trials only add to a diagnosis
         logger.warning("a trial in the peer relation cannot be used: %s", error)
         return ()
@@ -166,14 +166,14 @@ def _read_trials(text: str) -> tuple[record.Trial, ...]:
 
 def _evidence_of(unit: str, text: str) -> record.Evidence:
     try:
-        return record.from_data(json.loads(text))
+        return wire.from_data(json.loads(text))
     except (ValueError, errors.PathfinderError) as error:
         raise errors.PathfinderError(f"what {unit} left in the peer relation cannot be used: {error}") from error
 
 
-def handed_over(plan: path.Plan, text: str) -> record.Handed:
+def handed_over(plan: path.Plan, text: str) -> wire.Handed:
     """Read the evidence that came as a parameter: it wins, as unit data can be old inside an action."""
-    found = record.read(text) if text.strip() else record.Handed()
+    found = wire.read(text) if text.strip() else wire.Handed()
     for one in (*found.evidence, *found.trials):
         if one.run != plan.run:
             raise errors.PathfinderError(

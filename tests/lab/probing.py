@@ -11,7 +11,7 @@ from typing import Any
 
 from ovs_pathfinder import path
 from ovs_pathfinder.diagnosis import diagnose, verdict
-from ovs_pathfinder.evidence import practice, probe, record
+from ovs_pathfinder.evidence import practice, probe, record, wire
 from tests.lab import hosts, topology
 
 UNITS = {"octavia": ("ovs-pathfinder/0", "octavia/2"), "compute": ("ovs-pathfinder/1", "nova-compute/0")}
@@ -91,7 +91,7 @@ def gather(
     for one, (_, err) in zip(running, found, strict=True):
         if one.returncode != 0:
             raise AssertionError(f"probing failed: {err}")
-    return [record.from_data(json.loads(out)) for out, _ in found]
+    return [wire.from_data(json.loads(out)) for out, _ in found]
 
 
 def _start(lab: hosts.Lab, key: str, unit: str) -> "subprocess.Popen[str]":
@@ -114,7 +114,7 @@ def main() -> None:
     given = json.load(sys.stdin)
     plan = path.Plan.model_validate_json(json.dumps(given["plan"]))
     settings = probe.Settings.model_validate(given["settings"])
-    print(record.to_json(practice.gather(plan, sys.argv[1], settings, wait=given["wait"])))
+    print(wire.to_json(practice.gather(plan, sys.argv[1], settings, wait=given["wait"])))
 
 
 if __name__ == "__main__":

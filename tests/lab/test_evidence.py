@@ -58,3 +58,16 @@ def test_only_the_owners_address_is_asked_for(lab: hosts.Lab) -> None:
 
     for one in (source, destination):
         assert all(seen.neighbours.solicited <= 1 for seen in one.observations), "the kernel's own question at most"
+
+
+def test_key_of_a_flow_that_drops_is_traced_as_the_datapath_has_it(start_lab: conftest.StartLab) -> None:
+    lab = start_lab(cloud=False)
+    faults.load("switch-disobeys").inject(lab)
+
+    source, destination = gathered(lab)
+
+    live = source.trace("forward", "live")
+    assert live is not None
+    assert (live.outcome, live.reason) == ("forwarded", "")
+    assert "recirc_id(0x" in live.flow
+    assert destination.trace("forward", "live") is None

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from .. import path
 from ..evidence import record
-from . import account, reading, verdict
+from . import account, bugs, reading, verdict
 from . import case as case_
 
 _TOLD = 3
@@ -73,10 +73,12 @@ def _stale(case: case_.Case, role: path.Role, evidence: record.Evidence) -> verd
 
 
 def remember(case: case_.Case, found: verdict.Finding) -> verdict.Finding:
-    """Add to a finding what has changed on its host since the newest snapshot, or that nothing has."""
+    """Add to a finding what has changed on its host since the newest snapshot, and what its agent is known for."""
     if found.hop is None or found.hop in ("underlay", "guest"):
         return found
     evidence = case.evidence("source" if found.hop.startswith("source") else "destination")
+    if evidence is not None:
+        found = found.model_copy(update={"next": (*found.next, *bugs.hints(found, evidence))})
     history = evidence.history if evidence is not None else None
     if evidence is None or history is None:
         return found

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ..evidence import record
 from ..vswitch import defects
 from . import case as case_
-from . import reading
+from . import reading, verdict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +39,16 @@ def _refused_tunnel(words: str) -> "Recognise":
         return Struck("br-tun", (f"{evidence.tunnel}: {evidence.tunnel_error}",), certain=True)
 
     return recognise
+
+
+def hints(found: verdict.Finding, evidence: record.Evidence) -> tuple[str, ...]:
+    """Name, as things to look at, the bugs of the host's agent that may be behind a finding; they accuse nobody."""
+    return tuple(
+        f"Neutron's agent {evidence.agent_version} there may have a known bug: {bug.title} (mended in {bug.releases}, "
+        f"unless your distribution mended it before; {bug.source})."
+        for bug in defects.AGENTS
+        if found.code in bug.codes and (found.hop or "").endswith(bug.bridge) and bug.affects(evidence.agent_version)
+    )
 
 
 Recognise = Callable[[case_.Case, case_.Segment, record.Evidence], Struck | None]

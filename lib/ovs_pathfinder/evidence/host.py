@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .. import path, process
+from .. import errors, path, process
 
 
 class Link(path.Model):
@@ -168,3 +168,11 @@ def neighbour_entry(address: str, device: str) -> Neighbour:
         return Neighbour()
     known = [Neighbour(state=" ".join(one.get("state", [])), mac=one.get("lladdr", "")) for one in found]
     return known[0] if known else Neighbour()
+
+
+def package_version(name: str) -> str:
+    """Return the version of an installed Debian package (dpkg-query(1)); empty where there is none."""
+    try:
+        return process.run(["dpkg-query", "--show", "--showformat=${Version}", name]).strip()
+    except errors.PathfinderError:
+        return ""

@@ -5,10 +5,11 @@ kept are those that come in where the probe does, between its MAC addresses, and
 """
 
 import re
+from collections.abc import Sequence
 
 from .. import path, process
 from ..vswitch import datapath
-from . import local, record, synthetic
+from . import local, record, synthetic, theory
 
 _IN_PORT = re.compile(r"\bin_port\(([^)]*)\)")
 _TUNNEL_SOURCE = re.compile(r"\btunnel\([^)]*?\b(?:ipv6_)?src=([0-9a-f.:]+)")
@@ -50,6 +51,17 @@ def heartbeats(here: local.Local, within: float) -> tuple[record.Megaflow, ...]:
         for one in flows.flows
         if one.age is not None and one.age <= within and is_the_probes(here, "reply", one.key)
     )
+
+
+def reexamined(here: local.Local, flows: Sequence[record.Megaflow]) -> tuple[record.Trace, ...]:
+    """Trace, for each direction, the key of the first flow that drops: do the tables still say what it does?"""
+    found: list[record.Trace] = []
+    for direction, place in here.places.items():
+        first = next((one for one in flows if one.drops and one.direction == direction), None)
+        if first is not None:
+            (flow,) = datapath.parse(first.raw).flows
+            found.append(theory.reexamine(direction, place, f"ovs-{here.switch.datapath_type}", flow.readable))
+    return tuple(found)
 
 
 def _kept(direction: path.Direction, one: datapath.Megaflow) -> record.Megaflow:

@@ -61,6 +61,7 @@ def gather(
             watching.stop()
         observations = watching.observations()
         extra = _second_thoughts(here, observations)
+        used = megaflows.gather(here, within=time.monotonic() - watched)
         return record.Evidence(
             run=plan.run,
             unit=unit,
@@ -68,6 +69,7 @@ def gather(
             started=started,
             ovs_version=_version(here),
             datapath_type=here.switch.datapath_type,
+            agent_version=host.package_version("neutron-openvswitch-agent"),
             devices=here.devices,
             tunnel=here.tunnel.name if here.tunnel else None,
             tunnel_error=here.tunnel_error,
@@ -79,7 +81,7 @@ def gather(
             large=exchanged.large,
             link_local=exchanged.link_local,
             observations=observations,
-            megaflows=megaflows.gather(here, within=time.monotonic() - watched),
+            megaflows=used,
             heartbeats=megaflows.heartbeats(here, within=_HEARTBEAT) if plan.has_heartbeats else (),
             drops=coverage.risen(drops, _drops(here)),
             conntrack_full=tuple(str(one) for one in conntrack.read() if one.is_full),
@@ -87,7 +89,7 @@ def gather(
             mirrors=_mirrors(here),
             log=logged.since(),
             rendezvous=watching.rendezvous(exchanged.first),
-            traces=(*after.count(traces, "after"), *extra),
+            traces=(*after.count(traces, "after"), *extra, *megaflows.reexamined(here, used)),
             seconds=round(time.monotonic() - begun, 3),
             problems=(*here.problems, *_injected()),
         )

@@ -157,8 +157,33 @@ def examine(
         expected=place.expectation,
         outcome="unknown",
     )
+    return _traced(blank, place, place.bridge, ct_next)
+
+
+def reexamine(direction: path.Direction, place: Place, name: str, key: str) -> record.Trace:
+    """Trace the key of a datapath's flow: what the tables say of just the packets that it is for.
+
+    Args:
+        direction: Of those packets.
+        place: Where they should leave.
+        name: The datapath, such as `ovs-system`.
+        key: As `datapath.Megaflow.readable`.
+    """
+    blank = record.Trace(
+        direction=direction,
+        subject="live",
+        flow=key,
+        command=trace.command(name, key),
+        expected=place.expectation,
+        outcome="unknown",
+    )
+    return _traced(blank, place, name, ())
+
+
+def _traced(blank: record.Trace, place: Place, where: str, ct_next: Sequence[str]) -> record.Trace:
+    """Ask for a trace and fill in what it says."""
     try:
-        found = trace.run(place.bridge, text, ct_next)
+        found = trace.run(where, blank.flow, ct_next)
     except process.ProcessError as error:
         return blank.model_copy(update={"reason": str(error)})
     outcome, reason = judge(found, place)

@@ -1,4 +1,4 @@
-"""Known bugs of Open vSwitch, and of what Neutron asks it for, that lose packets: versions, effects, remedies."""
+"""Known bugs of Open vSwitch and of Neutron's agent that lose packets: versions, effects, remedies."""
 
 import dataclasses
 import re
@@ -60,3 +60,80 @@ LEGACY_GRE6 = Defect(
     fix="Upgrade Neutron's agent, or set options:packet_type=legacy_l2 on the port.",
     sources=("Neutron's ovs_lib.py of 17.1.0, and of 18.0.0, which has legacy_l2.",),
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class AgentDefect:
+    """A bug of neutron-openvswitch-agent: what it leaves behind is seen, and that it was this bug is not."""
+
+    id: str
+    title: str
+    """What it does, as the end of a sentence."""
+    codes: tuple[str, ...]
+    """The findings that it may be behind."""
+    bridge: str
+    """The one whose flows it concerns."""
+    mended: Mapping[int, tuple[int, int]]
+    """For each release series the first release without it; all older series have it, all newer ones do not."""
+    source: str
+
+    def affects(self, version: str) -> bool:
+        """Say whether a version, as `dpkg-query` prints it, may have it."""
+        found = re.match(r"(?:\d+:)?(\d+)\.(\d+)\.(\d+)", version)
+        if found is None:
+            return False
+        major, minor, patch = (int(part) for part in found.groups())
+        return major < min(self.mended) or (minor, patch) < self.mended.get(major, (0, 0))
+
+    @property
+    def releases(self) -> str:
+        """Name the releases that mended it."""
+        return ", ".join(f"{major}.{minor}.{patch}" for major, (minor, patch) in self.mended.items())
+
+
+AGENTS = (
+    AgentDefect(
+        id="neutron-conntrack-cleaned-early",
+        title="it deletes conntrack's entries of cut-off connections before the new flows are there, so that a "
+        "connection may stay cut off after its rule is back",
+        codes=("conntrack-stale",),
+        bridge="br-int",
+        mended={26: (0, 4), 27: (0, 3), 28: (0, 1)},
+        source="Neutron's change log: [OVS FW] Clean invalid conntrack entries after OF rules are applied",
+    ),
+    AgentDefect(
+        id="neutron-conj-id-reused",
+        title="it numbers conjunctions from the start again when it restarts, so that connections which rules with "
+        "remote groups allow may be cut off",
+        codes=("conntrack-stale", "ingress-rule-missing", "egress-rule-missing"),
+        bridge="br-int",
+        mended={17: (3, 0), 18: (2, 0), 19: (1, 0)},
+        source="https://bugs.launchpad.net/neutron/+bug/1934917",
+    ),
+    AgentDefect(
+        id="neutron-conj-flows-lost",
+        title="it does not put the flows of rules with remote groups back after ovs-vswitchd has restarted",
+        codes=("flows-missing", "ingress-rule-missing", "egress-rule-missing"),
+        bridge="br-int",
+        mended={15: (3, 3), 16: (3, 1), 17: (1, 1)},
+        source="https://bugs.launchpad.net/neutron/+bug/1912651",
+    ),
+    AgentDefect(
+        id="neutron-group-removed-in-use",
+        title="it forgets a security group that is still in use, and with it the flows of its rules",
+        codes=("flows-missing",),
+        bridge="br-int",
+        mended={24: (2, 1), 25: (2, 1), 26: (0, 2)},
+        source="Neutron's change log: OVS firewall: only remove security group when truly unused",
+    ),
+    AgentDefect(
+        id="neutron-flood-lost-on-restart",
+        title="it writes br-tun's flows for broadcasts and unknown addresses anew when it restarts, and leaves out "
+        "tunnels that were known before",
+        codes=("forwarding-entry-wrong", "flows-missing"),
+        bridge="br-tun",
+        mended={28: (0, 0)},
+        source="https://bugs.launchpad.net/neutron/+bug/1978088",
+    ),
+)
+"""Of Neutron's Open vSwitch agent; Neutron's documentation tells what its tables are for."""

@@ -2,9 +2,10 @@
 
 import pytest
 
+from ovs_pathfinder import path
 from ovs_pathfinder.diagnosis import bugs, diagnose, verdict
 from ovs_pathfinder.evidence import record
-from ovs_pathfinder.vswitch import trace
+from ovs_pathfinder.vswitch import defects, trace
 from tests.unit import recorded
 from tests.unit.diagnosis import build
 from tests.unit.diagnosis.build import World
@@ -105,3 +106,41 @@ def test_tunnel_port_that_is_refused_for_another_reason_is_as_good_as_missing() 
 def test_every_known_bug_says_where_it_is_described() -> None:
     assert len({bug.id for bug, _ in bugs.KNOWN}) == len(bugs.KNOWN)
     assert all(bug.sources and bug.fix.endswith(".") and bug.logged for bug, _ in bugs.KNOWN)
+
+
+MISSING_FLOOD = build.trace("forward", "dropped", "br-int 0 0", "br-tun 0 1", "br-tun 22 0")
+
+
+@pytest.mark.parametrize(
+    ("version", "is_named"),
+    [("2:21.0.0-7+deb12u1", True), ("2:27.0.4-0ubuntu1", True), ("2:28.0.0-0ubuntu1", False), ("", False)],
+)
+def test_bugs_of_the_agent_are_something_to_look_at_and_accuse_nobody(version: str, is_named: bool) -> None:
+    lost: dict[build.Station, int] = {("forward", "source-port"): 5}
+    traces: dict[tuple[path.Role, path.Direction], record.Trace] = {("source", "forward"): MISSING_FLOOD}
+
+    found = diagnosis(World(lost_after=lost, traces=traces, source={"agent_version": version}))
+
+    assert (found.code, found.hop) == ("forwarding-entry-wrong", "source-br-tun")
+    assert ("1978088" in " ".join(found.findings[0].next)) is is_named
+    assert "1978088" not in " ".join((found.summary, *found.findings[0].evidence))
+
+
+@pytest.mark.parametrize(
+    ("id_", "version", "affected"),
+    [
+        ("neutron-conj-id-reused", "2:16.4.2-0ubuntu6", True),
+        ("neutron-conj-id-reused", "2:18.1.0-0ubuntu1", True),
+        ("neutron-conj-id-reused", "2:18.2.0-0ubuntu1", False),
+        ("neutron-conj-id-reused", "20.0.0", False),
+        ("neutron-group-removed-in-use", "2:25.2.0-0ubuntu1", True),
+        ("neutron-group-removed-in-use", "2:27.0.0-0ubuntu1", False),
+        ("neutron-conntrack-cleaned-early", "2:25.2.3-0ubuntu1", True),
+        ("neutron-conntrack-cleaned-early", "2:29.0.0-0ubuntu1", False),
+        ("neutron-conj-flows-lost", "git-1234", False),
+    ],
+)
+def test_releases_of_the_agent_are_compared_within_their_series(id_: str, version: str, affected: bool) -> None:
+    (bug,) = (one for one in defects.AGENTS if one.id == id_)
+
+    assert bug.affects(version) is affected

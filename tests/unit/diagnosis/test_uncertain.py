@@ -101,3 +101,34 @@ def test_a_version_that_nobody_knows_is_not_blamed(version: str) -> None:
 
     assert found.code == "switch-disobeys"
     assert diagnosis(dataclasses.replace(World(), source={"ovs_version": version})).code == "path-ok"
+
+
+DROP = record.Megaflow(direction="forward", actions="drop", raw="recirc_id(0x3),…, actions:drop")
+
+
+def with_live(outcome: record.Outcome, *tables: str, **more: Any) -> World:
+    """Return a world whose datapath drops what the plan's trace forwards; `outcome` is its own key's."""
+    live = build.trace("forward", outcome, *tables, **more).model_copy(update={"subject": "live"})
+    return broken(source={"traces": (FORWARDS, live), "megaflows": (DROP,)})
+
+
+def test_key_that_the_tables_forward_and_the_datapath_drops_is_quoted_as_proof() -> None:
+    found = diagnosis(with_live("forwarded", *build.OUT, outputs=("the tunnel to 172.20.0.209",)))
+
+    assert (found.code, found.certainty) == ("switch-disobeys", "proven")
+    assert "own key, traced, is forwarded to the tunnel to 172.20.0.209" in " ".join(found.findings[0].evidence)
+
+
+def test_switch_that_drops_what_its_tables_say_is_not_disobedient() -> None:
+    found = diagnosis(with_live("dropped", "br-int 0 0", "br-int 60 100", "br-int 71 65", "br-int 72 50 ct_mark=0x1"))
+
+    assert (found.code, found.hop, found.certainty) == ("conntrack-stale", "source-br-int", "likely")
+    assert "as the plan describes it would pass" in " ".join(found.findings[0].against)
+
+
+@pytest.mark.parametrize("outcome", ["unknown", "failed"])
+def test_key_that_could_not_be_traced_changes_nothing(outcome: record.Outcome) -> None:
+    found = diagnosis(with_live(outcome))
+
+    assert (found.code, found.certainty) == ("switch-disobeys", "proven")
+    assert "own key" not in " ".join(found.findings[0].evidence)

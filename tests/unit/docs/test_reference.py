@@ -12,7 +12,7 @@ import exchange
 import parameters
 from ovs_pathfinder import path
 from ovs_pathfinder.diagnosis import codes
-from ovs_pathfinder.evidence import capture, practice, probe, record, session, trial
+from ovs_pathfinder.evidence import capture, practice, probe, record, session, trial, wire
 from ovs_pathfinder.report import render
 from ovs_pathfinder.temporary import change, flows, guard, journal, mirror, place, port_security
 from tests import schemas
@@ -170,7 +170,7 @@ def test_time_that_a_trial_s_change_may_take_is_the_code_s():
 def test_limits_that_are_named_are_the_code_s():
     page = (REFERENCE / "files-and-footprint.md").read_text()
 
-    assert f"| one unit's evidence | {record.MAX_BYTES:,} bytes" in page
+    assert f"| one unit's evidence | {wire.MAX_BYTES:,} bytes" in page
     assert f"| one result of `path-report` | {render.MAX_BYTES:,} bytes" in page
     assert f"| Snap length | {capture.SNAP_LENGTH} bytes" in page
     assert f"| Packets | {capture.MAX_PACKETS:,} for each capture" in page

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ovs_pathfinder import errors
-from ovs_pathfinder.evidence import record
+from ovs_pathfinder.evidence import record, wire
 from tests.unit.diagnosis import build
 
 ONE, TWO = build.World().run()
-TEXT = record.to_json(ONE)
-OTHER = record.to_json(TWO)
+TEXT = wire.to_json(ONE)
+OTHER = wire.to_json(TWO)
 TRIAL = record.Trial(
     trial="flows",
     run=build.RUN,
@@ -55,7 +55,7 @@ FORMS = {
 def test_every_form_is_read(form: str) -> None:
     wanted = (ONE, TWO) if form in ("list", "in a row", "Juju 3") else (ONE,)
 
-    assert record.read(FORMS[form]) == record.Handed(evidence=wanted)
+    assert wire.read(FORMS[form]) == wire.Handed(evidence=wanted)
 
 
 MIXED = {
@@ -73,22 +73,22 @@ MIXED = {
 
 @pytest.mark.parametrize("form", MIXED)
 def test_trials_are_told_from_evidence(form: str) -> None:
-    assert record.read(MIXED[form]) == record.Handed(evidence=(ONE, TWO), trials=(TRIAL,))
+    assert wire.read(MIXED[form]) == wire.Handed(evidence=(ONE, TWO), trials=(TRIAL,))
 
 
 def test_trials_alone_are_enough_to_hand_over() -> None:
-    assert record.read(json.dumps({"ovs-pathfinder/0": {"results": answer(TRIED)}})) == record.Handed(trials=(TRIAL,))
+    assert wire.read(json.dumps({"ovs-pathfinder/0": {"results": answer(TRIED)}})) == wire.Handed(trials=(TRIAL,))
 
 
 def test_a_trial_is_no_evidence_of_a_probe() -> None:
     with pytest.raises(errors.PathfinderError, match="evidence of a trial on ovs-pathfinder/0"):
-        record.from_data(json.loads(TRIED))
+        wire.from_data(json.loads(TRIED))
 
 
 def test_what_a_newer_unit_adds_to_a_trial_is_passed_over() -> None:
     newer = {**json.loads(TRIED), "weather": "fine"}
 
-    assert record.any_from_data(newer) == TRIAL
+    assert wire.any_from_data(newer) == TRIAL
 
 
 REFUSED = {
@@ -112,7 +112,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_the_rest_is_refused_in_one_sentence(name: str) -> None:
     with pytest.raises(errors.PathfinderError) as raised:
-        record.read(REFUSED[name])
+        wire.read(REFUSED[name])
 
     assert "\n" not in str(raised.value)
     assert 20 < len(str(raised.value)) < 400
@@ -120,13 +120,13 @@ def test_the_rest_is_refused_in_one_sentence(name: str) -> None:
 
 def test_a_newer_version_says_what_to_do() -> None:
     with pytest.raises(errors.PathfinderError, match="refresh the charm on all units"):
-        record.read(REFUSED["newer"])
+        wire.read(REFUSED["newer"])
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), st.lists, max_leaves=5))
 def test_no_document_makes_it_fail_otherwise(data: Any) -> None:
     with pytest.raises(errors.PathfinderError):
-        record.read(json.dumps(data))
+        wire.read(json.dumps(data))
 
 
 def big(**changes: Any) -> record.Evidence:
@@ -154,21 +154,21 @@ HUGE = {
 
 @pytest.mark.parametrize("name", HUGE)
 def test_evidence_always_fits(name: str) -> None:
-    text = record.to_json(HUGE[name])
+    text = wire.to_json(HUGE[name])
 
-    assert len(text.encode()) <= record.MAX_BYTES
-    assert record.read(text).evidence[0].unit == ONE.unit
+    assert len(text.encode()) <= wire.MAX_BYTES
+    assert wire.read(text).evidence[0].unit == ONE.unit
 
 
 def test_little_evidence_is_kept_whole() -> None:
-    assert record.read(TEXT).evidence == (ONE,)
+    assert wire.read(TEXT).evidence == (ONE,)
 
 
 def test_traces_of_tracked_packets_travel_and_do_not_stand_for_the_others() -> None:
     tracked = build.trace("forward", "failed", state="new")
     evidence = ONE.model_copy(update={"traces": (tracked, *ONE.traces)})
 
-    read = record.read(record.to_json(evidence)).evidence[0]
+    read = wire.read(wire.to_json(evidence)).evidence[0]
 
     assert read.traces[0].state == "new"
     assert read.trace("forward") == ONE.trace("forward")
@@ -179,4 +179,4 @@ def test_evidence_of_before_has_traces_of_untracked_packets() -> None:
     for one in data["traces"]:
         del one["state"]
 
-    assert record.from_data(data) == ONE
+    assert wire.from_data(data) == ONE
