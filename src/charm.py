@@ -105,8 +105,9 @@ class PathfinderCharm(ops.CharmBase):
             event.add_status(
                 ops.BlockedStatus(f"not undone: {left} temporary change{'s' if left > 1 else ''}; run clean-up")
             )
-        lacks = self.unit.is_leader() and not self.model.relations["keystone-credentials"]
-        event.add_status(ops.ActiveStatus("plan-path needs keystone-credentials" if lacks else ""))
+        import credentials
+
+        event.add_status(ops.ActiveStatus(credentials.lack(self) if self.unit.is_leader() else ""))
 
     def _on_plan_path(self, event: ops.ActionEvent) -> None:
         with _answering(self, event):

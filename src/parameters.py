@@ -93,7 +93,9 @@ class CleanUp(Parameters):
 
 
 class Configuration(Parameters):
-    """Of the application (`juju config`)."""
+    """Of the application (`juju config`); `credentials` reads the other options."""
+
+    model_config = pydantic.ConfigDict(extra="ignore", frozen=True)
 
     max_change_duration: Annotated[int, pydantic.Field(alias="max-change-duration", ge=60, le=3600)] = 300
 

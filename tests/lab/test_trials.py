@@ -210,7 +210,7 @@ def test_trial_at_the_destination_of_a_path_that_works_changes_nothing(cloud: de
 
 def start_trial(cloud: deployed.Cloud, run: str) -> str:
     """Start a trial through Juju, and wait until its flows are there; return the task."""
-    done = cloud.call("run", "--background", LEADER, "try-flows", f"run={run}", "count=15")
+    done = cloud.call("run", "--background", LEADER, "try-flows", f"run={run}", "count=30")
     processes.wait_until(lambda: deployed.ours(cloud.host()), "the flows", limit=30)
     return re.findall(r"task (\d+)", done.stdout + done.stderr)[0]
 

@@ -222,7 +222,8 @@ def _pem(certificates: str) -> str:
         return base64.b64decode(certificates, validate=True).decode()
     except ValueError:
         raise errors.PathfinderError(
-            "the CA certificate of the cloud is neither PEM nor its base64; look at ca_cert in keystone's relation data"
+            "the CA certificate of the cloud is neither PEM nor its base64; look at the option os-cacert, or at "
+            "ca_cert in keystone's relation data"
         ) from None
 
 
