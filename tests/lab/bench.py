@@ -1,8 +1,10 @@
-"""Measure, and print as JSON: the charm's three actions against the same questions asked by hand.
+"""Measure, and print as JSON: paths, whole flow tables, plans.
 
-The peer is what an operator types on the two hosts in a manual investigation (without its OpenStack commands, which
-take some seconds each), run back to back by a script without a pause, in the same lab and the same run. Machines are
-noisy: compare within one run. Every figure is in seconds, a median of several rounds.
+Of paths: the charm's three actions against the same questions asked by hand. The peer is what an operator types on the
+two hosts in a manual investigation (without its OpenStack commands, which take some seconds each), run back to back by a
+script without a pause, in the same lab and the same run. `bench_flows` and `bench_plan` say what the others are.
+
+Machines are noisy: compare within one run. Every figure is in seconds, a median of several rounds.
 """
 
 import collections
@@ -19,7 +21,7 @@ from typing import Any
 import jubilant
 import yaml
 
-from . import demo, faults, hosts, topology
+from . import bench_flows, bench_plan, demo, faults, hosts, topology
 
 ROUNDS = 3
 COUNT, INTERVAL = 5, 0.2
@@ -196,4 +198,9 @@ def _trials(charm: Charm, hand: Hand) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({fault: measure(fault) for fault in ("none", "switch-disobeys")}, indent=2))
+    found: dict[str, Any] = {
+        "paths": {fault: measure(fault) for fault in ("none", "switch-disobeys")},
+        "flow tables": bench_flows.measure(),
+        "plans": bench_plan.measure(),
+    }
+    print(json.dumps(found, indent=2))

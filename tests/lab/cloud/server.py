@@ -9,6 +9,7 @@ import socket
 import ssl
 import sys
 import threading
+import time
 import urllib.parse
 from typing import Any
 
@@ -31,6 +32,8 @@ class Server:
     ) -> None:
         self.description = description.Description(file)
         self.requests: list[dict[str, str]] = []
+        self.busy: list[tuple[float, float]] = []
+        """When each request came and was answered, in seconds of the monotonic clock."""
         self.tokens: set[str] = set()
         self.hurry = threading.Event()
         """Once it is set no delay lasts any longer."""
@@ -75,6 +78,7 @@ class Server:
             body=body,
             url=self.url + prefix,
         )
+        came = time.monotonic()
         with self._lock:
             self.under_way += 1
         try:
@@ -82,6 +86,7 @@ class Server:
         finally:
             with self._lock:
                 self.under_way -= 1
+                self.busy.append((came, time.monotonic()))
 
     def _spoil(
         self, failure: description.Failure | None, service: str, request: message.Request
