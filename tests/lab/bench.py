@@ -1,8 +1,8 @@
 """Measure, and print as JSON: paths, whole flow tables, plans.
 
-Of paths: the charm's three actions against the same questions asked by hand. The peer is what an operator types on the
-two hosts in a manual investigation (without its OpenStack commands, which take some seconds each), run back to back by a
-script without a pause, in the same lab and the same run. `bench_flows` and `bench_plan` say what the others are.
+Of paths: the charm's three actions against the same questions asked by hand. The peer is what an operator types on
+the two hosts in a manual investigation (without its OpenStack commands, which take some seconds each), run back to
+back by a script without a pause, in the same lab and the same run. `bench_flows` and `bench_plan` tell of the others.
 
 Machines are noisy: compare within one run. Every figure is in seconds, a median of several rounds.
 """

@@ -9,18 +9,19 @@ import pathlib
 import pytest
 
 LIBRARY = pathlib.Path(__file__).resolve().parents[2] / "lib" / "ovs_pathfinder"
-GROUND = {"errors", "process", "path"}
+GROUND = {"errors", "process", "path", "words"}
 MAY_IMPORT = {
     "errors": set[str](),
     "path": set[str](),
+    "words": set[str](),
     "process": {"errors"},
     "vswitch": GROUND,
     "cloud": GROUND - {"process"},
     "temporary": GROUND | {"vswitch", "cloud"},
     "evidence": GROUND | {"vswitch", "cloud", "temporary"},
-    "diagnosis": {"path", "vswitch", "evidence"},
+    "diagnosis": {"path", "words", "vswitch", "evidence"},
     "inspection": GROUND | {"vswitch", "cloud", "temporary", "evidence"},
-    "report": {"path", "evidence", "diagnosis", "inspection"},
+    "report": {"path", "words", "evidence", "diagnosis", "inspection"},
 }
 MODULES = sorted(
     each.relative_to(LIBRARY) for each in LIBRARY.rglob("*.py") if each.parent != LIBRARY or each.stem in MAY_IMPORT

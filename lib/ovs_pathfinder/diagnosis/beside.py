@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from .. import path
+from .. import path, words
 from ..evidence import record
 from . import account, bugs, reading, verdict
 from . import case as case_
@@ -48,7 +48,7 @@ def noticed(case: case_.Case, first: verdict.Finding) -> Iterator[verdict.Findin
                 case_.hop(role, "br-int"),
                 None,
                 "possible",
-                f"{_count(len(evidence.mirrors), 'mirror')} on {evidence.unit}'s switch may have been left behind.",
+                f"{words.many(len(evidence.mirrors), 'mirror')} on {evidence.unit}'s switch may have been left behind.",
                 evidence.mirrors,
                 ("A mirror copies packets and loses none; somebody may be using it.",),
             )
@@ -84,7 +84,7 @@ def remember(case: case_.Case, found: verdict.Finding) -> verdict.Finding:
         return found
     since = f"since the snapshot {history.snapshot}, taken {history.taken}"
     versions = f"{history.version or 'unknown'} then, {evidence.ovs_version or 'unknown'} now"
-    lines = [f"{_count(history.count, 'difference') if history.count else 'no difference'} in the rules {since}"]
+    lines = [f"{words.many(history.count, 'difference') if history.count else 'no difference'} in the rules {since}"]
     lines += [f"Open vSwitch was {versions}"] if history.version != evidence.ovs_version else []
     lines += history.differences[:_TOLD]
     return found.model_copy(update={"evidence": (*found.evidence, *lines)})
@@ -219,7 +219,3 @@ def _blocked(case: case_.Case, role: path.Role, evidence: record.Evidence) -> ve
         "rules let them pass.",
         (*quoted, *reading.quote(trace)),
     )
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Literal
 
-from .. import errors, path
+from .. import errors, path, words
 from ..temporary import flows
 from ..vswitch import comparison, named, settings, snapshot, state, tables, wording
 from . import answer, aside, context, query, snapshots, storage
@@ -207,7 +207,7 @@ def _settings(found: comparison.Compared) -> list[settings.Setting]:
 
 def _summary(found: comparison.Compared, kinds: Mapping[str, int]) -> str:
     before, after = sum(one.before.flows for one in found.bridges), sum(one.after.flows for one in found.bridges)
-    where = f"on {_many(len(found.bridges), 'bridge')}"
+    where = f"on {words.many(len(found.bridges), 'bridge')}"
     versions = [
         f"{_PROGRAMS[one.field]} {one.before or 'unknown'} to {one.after or 'unknown'}"
         for one in found.settings.settings
@@ -217,17 +217,19 @@ def _summary(found: comparison.Compared, kinds: Mapping[str, int]) -> str:
     if not kinds and not others and not found.unread:
         changed = f"; only the version changed, {versions[0]}" if len(versions) == 1 else ""
         changed = f"; only versions changed, {', '.join(versions)}" if len(versions) > 1 else changed
-        return f"The rules are the same: {_many(after, 'flow')} {where}{changed}."
+        return f"The rules are the same: {words.many(after, 'flow')} {where}{changed}."
     counts = ", ".join(f"{kinds[kind]} {kind}" for kind in ("gone", "new", "changed") if kinds.get(kind))
     differing = sum(kinds.values())
-    flows = (
-        f"{_many(differing, 'flow')} {'differs' if differing == 1 else 'differ'} ({counts}), of {before} before and "
-    )
-    parts = [f"{flows}{after} after {where}" if kinds else f"The flows are the same: {_many(after, 'flow')} {where}"]
+    differ = f"{words.many(differing, 'flow')} {'differs' if differing == 1 else 'differ'} ({counts})"
+    parts = [
+        f"{differ}, of {before} before and {after} after {where}"
+        if kinds
+        else f"The flows are the same: {words.many(after, 'flow')} {where}"
+    ]
     if others:
         what = collections.Counter(one.kind for one in others)
         parts.append(
-            "different settings: " + ", ".join(_many(count, f"{kind} setting") for kind, count in what.items())
+            "different settings: " + ", ".join(words.many(count, f"{kind} setting") for kind, count in what.items())
         )
     if found.unread:
         parts.append(f"the flows of {', '.join(found.unread)} could not be compared")
@@ -243,7 +245,7 @@ def _notes(found: comparison.Compared, before: state.State, after: state.State) 
     for bridge, why in found.unread.items():
         yield f"The flows of {bridge} could not be compared: {why}."
     for bridge, count in found.lonely.items():
-        yield f"{_many(count, 'flow')} of {bridge}, which only one of the two has, were not compared."
+        yield f"{words.many(count, 'flow')} of {bridge}, which only one of the two has, were not compared."
     for switch in (before, after):
         yield from (sentence for bridge in switch.bridges for sentence in bridge.unread)
     for one in found.bridges:
@@ -273,7 +275,3 @@ def _keep(
             fresh.write(f"{one}\n".encode())
     shelf.make_room()
     return fresh.file
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -7,9 +7,9 @@ import os
 import pathlib
 import re
 import secrets
-import stat
 
 from .. import errors
+from . import folder as folder_
 
 KEPT = 20
 """Files that are kept, the newest."""
@@ -30,7 +30,7 @@ def create(folder: pathlib.Path, name: str, bound: int) -> pathlib.Path:
         PathfinderError: There is no room for twice as much, or the folder is not what it should be.
     """
     try:
-        _prepare(folder)
+        folder_.prepare(folder)
         about = os.statvfs(folder)
         free = about.f_bavail * about.f_frsize
     except OSError as error:
@@ -78,19 +78,3 @@ def sha256(file: pathlib.Path) -> str:
         while piece := opened.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
-
-
-def _prepare(folder: pathlib.Path) -> None:
-    """Make the folder, or make sure of it.
-
-    Raises:
-        OSError: That is not possible, or something else has its name.
-    """
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    about = folder.lstat()
-    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid():
-        raise NotADirectoryError(f"{folder} is not a folder of this user's own")
-    if stat.S_IMODE(about.st_mode) != 0o700:
-        folder.chmod(0o700)

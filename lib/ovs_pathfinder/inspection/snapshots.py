@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 import pydantic
 
-from .. import errors, path
+from .. import errors, path, words
 from ..vswitch import dump, snapshot, state, tables
 from . import answer, context, query, storage
 
@@ -130,7 +130,7 @@ def _answer(
     flows, name = sum(written.flows.values()), fresh.file.name
     return Answer(
         summary=(
-            f"{_many(flows, 'flow')} on {_many(len(written.flows), 'bridge')} of Open vSwitch "
+            f"{words.many(flows, 'flow')} on {words.many(len(written.flows), 'bridge')} of Open vSwitch "
             f"{switch.versions.vswitchd or '(version unknown)'} are in {name}, {fresh.bytes} bytes."
         ),
         notes=tuple(notes),
@@ -158,7 +158,3 @@ def _answer(
         fetch=storage.fetch(context.unit, fresh.file),
         compare=context.command(context.unit, f"diff-flows before={name}"),
     )
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime
-import errno
 import fcntl
 import hashlib
 import itertools
@@ -10,11 +9,11 @@ import os
 import pathlib
 import re
 import secrets
-import stat
 from collections.abc import Generator
 from typing import IO
 
 from .. import errors
+from . import folder
 
 KEPT = 10
 """Newest files of each kind that are kept."""
@@ -65,8 +64,8 @@ class Fresh:
 class Storage:
     """A folder of snapshots and lists of differences, readable by its owner only."""
 
-    def __init__(self, folder: pathlib.Path, *, kept: int = KEPT, most: int = MOST_BYTES) -> None:
-        self.folder = folder
+    def __init__(self, place: pathlib.Path, *, kept: int = KEPT, most: int = MOST_BYTES) -> None:
+        self.folder = place
         self._kept = kept
         self._most = most
 
@@ -149,18 +148,12 @@ class Storage:
         return sorted(file.name for file in doomed if file.name.endswith(SNAPSHOT))
 
     def _prepare(self) -> None:
-        """Make the folder, for its owner only, and remove what a killed process has left half.
+        """Make the folder, and remove what a killed process has left half.
 
         Raises:
             OSError: That is not possible, or something else has its name.
         """
-        for folder in (self.folder.parent, self.folder):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        about = self.folder.lstat()
-        if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid():
-            raise NotADirectoryError(errno.ENOTDIR, "it is not a folder of this user's own")
-        if stat.S_IMODE(about.st_mode) != 0o700:
-            self.folder.chmod(0o700)
+        folder.prepare(self.folder)
         for half in self.folder.glob(f"{_HALF}*"):
             _remove_if_left(half)
 

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from .. import cloud, errors, process
+from .. import cloud, errors, process, words
 from ..vswitch import database, flow
 from . import change, rule
 
@@ -155,10 +155,10 @@ class Flows(change.Change):
         if len(read) != len(self.rules):
             raise errors.PathfinderError(f"ovs-ofctl reads {_many(read)} where {len(self.rules)} were given")
         seen: dict[str, rule.Rule] = {}
-        for one, words in zip(self.rules, read, strict=True):
-            if "decode error" in words:
-                raise errors.PathfinderError(f"the flow '{one}' is refused by ovs-ofctl: {' '.join(words.split())}")
-            match = words.partition(" actions=")[0]
+        for one, text in zip(self.rules, read, strict=True):
+            if "decode error" in text:
+                raise errors.PathfinderError(f"the flow '{one}' is refused by ovs-ofctl: {' '.join(text.split())}")
+            match = text.partition(" actions=")[0]
             if match in seen:
                 raise errors.PathfinderError(
                     f"the flows '{seen[match]}' and '{one}' match the same, and the switch keeps one; leave one out"
@@ -212,7 +212,7 @@ def _restores() -> bool:
 
 
 def _many(flows: Sequence[object]) -> str:
-    return "1 flow" if len(flows) == 1 else f"{len(flows)} flows"
+    return words.many(len(flows), "flow")
 
 
 def _read_back(rules: Sequence[rule.Rule]) -> list[str]:
