@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from .. import errors, path
 from ..temporary import rule
-from ..vswitch import database
 from . import local, record
 
 BRIDGE = "br-int"
@@ -31,8 +30,8 @@ def ways(here: local.Local, role: path.Role) -> Ways:
     ports = {each: _port(here, each) for each in here.roles}
     if len(ports) == 2:
         return Ways(forward=ports["source"], reply=ports["destination"])
-    tunnels = _tunnels(here.switch, here.devices[role])
-    return Ways(forward=ports[role], reply=tunnels) if role == "source" else Ways(forward=tunnels, reply=ports[role])
+    others = _from_bridge(here, here.devices[role])
+    return Ways(forward=ports[role], reply=others) if role == "source" else Ways(forward=others, reply=ports[role])
 
 
 def _port(here: local.Local, role: path.Role) -> str:
@@ -44,19 +43,28 @@ def _port(here: local.Local, role: path.Role) -> str:
     return f"in_port={device.ofport}"
 
 
-def _tunnels(switch: database.Switch, device: record.Device) -> str:
-    """Return the way that packets of the port's network come from br-tun: the patch port, in the local VLAN."""
+def _from_bridge(here: local.Local, device: record.Device) -> str:
+    """Return the way that packets of the port's network come from the other host: by a patch port.
+
+    From br-tun they have the local VLAN's tag already, from a physical network's bridge the one that they travel with.
+    """
+    switch, network = here.switch, here.plan.network
     bridges = {one.name: one.bridge for one in switch.interfaces}
     patches = [one for one in switch.interfaces if one.bridge == BRIDGE and one.type == "patch"]
-    found = next((one for one in patches if bridges.get(one.options.get("peer", "")) == "br-tun"), None)
+    found = next((one for one in patches if bridges.get(one.options.get("peer", "")) == here.bridge), None)
     if found is None or found.ofport is None or found.ofport < 1:
-        raise errors.PathfinderError(f"{BRIDGE} has no patch port to br-tun on this host, so no flow can be tried")
+        where = here.bridge or "the physical network"
+        raise errors.PathfinderError(f"{BRIDGE} has no patch port to {where} on this host, so no flow can be tried")
     if device.tag in (None, _DEAD_VLAN):
         raise errors.PathfinderError(
             f"{device.name} has {'no VLAN tag' if device.tag is None else 'the dead VLAN tag'} on this host: Neutron's "
             "agent has not wired it, and no flow can be tried before it has"
         )
-    return f"in_port={found.ofport},dl_vlan={device.tag}"
+    if network.is_tunnelled:
+        return f"in_port={found.ofport},dl_vlan={device.tag}"
+    return f"in_port={found.ofport}," + (
+        "vlan_tci=0" if network.type == "flat" else f"dl_vlan={network.segmentation_id}"
+    )
 
 
 def rules(plan: path.Plan, come: Ways, priority: int, *, neighbours: bool) -> tuple[rule.Rule, ...]:
