@@ -144,6 +144,11 @@ def _refuse(end: pairing.End) -> None:
             f"{label} is the port {port.id} of {port.device_owner}, {owner}: "
             "name a port of a server, or of a unit of Octavia."
         )
+    if port.device_owner == "trunk:subport":
+        raise errors.PathfinderError(
+            f"{label}, port {port.id}, is a trunk's subport: its packets are tagged on the device of the trunk's parent "
+            "port, where they cannot be told yet; name the parent port, or another port of the network."
+        )
     if port.host is None:
         raise errors.PathfinderError(
             f"Neutron does not tell the host of {label}, port {port.id}: the credentials need the admin role."
@@ -218,8 +223,6 @@ def _port_warnings(end: pairing.End) -> list[str]:
         )
     elif port.vif_type != "ovs":
         said.append(f"The port of {label}, {port.id}, is plugged as {port.vif_type}, not as an Open vSwitch port.")
-    if port.device_owner == "trunk:subport":
-        said.append(f"The port of {label}, {port.id}, is a trunk's subport: it has no device of its own.")
     if port.status != "ACTIVE":
         said.append(f"Neutron says that the port of {label}, {port.id}, is {port.status or 'without a status'}.")
     return said
