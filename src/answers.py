@@ -25,8 +25,7 @@ def plan(plan: path.Plan, application: str) -> Results:
         f"{plan.source.label} ({plan.source.address}, {plan.source.port.mac}) on {plan.source.port.host}",
         f"{plan.destination.label} ({plan.destination.address}, {plan.destination.port.mac}) "
         f"on {plan.destination.port.host}",
-        f"network {plan.network.name}: {plan.network.type} key {plan.network.segmentation_id:#x}, "
-        + ("one host" if plan.same_host else f"{plan.source.tunnel_address} to {plan.destination.tunnel_address}"),
+        f"network {plan.network.name}: {plan.network}, {plan.stretch}",
         *plan.warnings,
     ]
     probe = command(units, f"probe-path run={plan.run}")

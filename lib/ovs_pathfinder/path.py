@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import ipaddress
+import typing
 from typing import Annotated, Literal
 
 import pydantic
@@ -17,9 +18,11 @@ Hop = Literal[
     "source-port",
     "source-br-int",
     "source-br-tun",
+    "source-br-phys",
     "source-underlay",
     "underlay",
     "destination-underlay",
+    "destination-br-phys",
     "destination-br-tun",
     "destination-br-int",
     "destination-port",
@@ -119,10 +122,24 @@ class Network(Model):
 
     id: str
     name: str
-    type: Literal["gre", "vxlan", "geneve"]
-    segmentation_id: int
+    type: Literal["gre", "vxlan", "geneve", "vlan", "flat"]
+    segmentation_id: int | None = None
+    """The tunnel's key, or the VLAN on the physical network; None of a flat network."""
+    physical_network: str = ""
+    """Neutron's name of it; empty where packets travel in tunnels."""
     mtu: int = 0
     """Bytes of an IP packet; 0 where Neutron does not say."""
+
+    @property
+    def is_tunnelled(self) -> bool:
+        """Whether packets travel in tunnels between hosts, and not as they are on a physical network."""
+        return self.type not in ("vlan", "flat")
+
+    def __str__(self) -> str:
+        if self.is_tunnelled:
+            return f"{self.type} key {self.segmentation_id or 0:#x}"
+        tag = f" {self.segmentation_id}" if self.type == "vlan" else ""
+        return f"{self.type}{tag} on physical network {self.physical_network}"
 
 
 class Unit(Model):
@@ -152,6 +169,8 @@ class Endpoint(Model):
     """The principal's unit there, such as `nova-compute/0`."""
     tunnel_address: str = ""
     """The address of the host's tunnel end; empty where the cloud does not say."""
+    physical_bridge: str = ""
+    """The bridge that leads to the network's physical network on this host (`bridge_mappings`); empty for tunnels."""
     management_address: str = ""
     """The unit's address on the network that Juju uses; empty where unknown."""
     agent_alive: bool | None = None
@@ -200,9 +219,28 @@ class Plan(Model):
         return self.source.port.host == self.destination.port.host
 
     @property
+    def stretch(self) -> str:
+        """What the packets travel between, in words."""
+        if self.same_host:
+            return "one host"
+        ends = (self.source, self.destination)
+        return " to ".join(
+            (one.tunnel_address if self.network.is_tunnelled else one.physical_bridge) or "?" for one in ends
+        )
+
+    @property
     def ip_version(self) -> Literal[4, 6]:
         """The version of the addresses that are probed."""
         return 6 if ":" in self.destination.address else 4
+
+    @property
+    def hops(self) -> tuple[Hop, ...]:
+        """The hops of this path, in the order of the forward direction."""
+        if self.same_host:
+            return ("source-port", "source-br-int", "destination-br-int", "destination-port", "guest")
+        other = "br-phys" if self.network.is_tunnelled else "br-tun"
+        hops: tuple[Hop, ...] = typing.get_args(Hop)
+        return tuple(hop for hop in hops if not hop.endswith(other))
 
     @property
     def points(self) -> tuple[Point, ...]:

@@ -16,6 +16,9 @@ TUNNEL_TABLES = {"gre": 3, "vxlan": 4, "geneve": 6}
 PATCH = 1
 """OpenFlow port of the patch between the bridges, on either."""
 
+INTEGRATION_PATCH, PHYSICAL_PATCH, PHYSICAL_OFPORT = "int-br-phy", "phy-br-phy", 30
+"""The patch between br-int and a physical network's bridge, and its OpenFlow port on either."""
+
 _TRACK = "zone=NXM_NX_REG6[0..15]"
 _COMMIT = f"ct(commit,{_TRACK})"
 _ICMPV6 = "icmp6"
@@ -130,6 +133,33 @@ def br_tun(
         flows += [
             f"table=20,priority=2,dl_vlan={vlan},dl_dst={mac},actions={untag},output:{each.ofport}" for mac in each.macs
         ]
+    return _text(flows, cookie)
+
+
+def from_physical(segment: int | None, vlan: int | None, cookie: int) -> str:
+    """Return what br-int has besides for packets of a physical network (`provision_local_vlan` of its bridge).
+
+    Args:
+        segment: the VLAN on the physical network; None of a flat one.
+        vlan: the network's local VLAN; None on a host without a port of it.
+        cookie: the bridge's cookie.
+
+    """
+    flows = [f"table=0,priority=2,in_port={PHYSICAL_OFPORT},actions=drop"]
+    if vlan is not None:
+        match = f"dl_vlan={segment}" if segment is not None else "vlan_tci=0x0000/0x1fff"
+        push = "" if segment is not None else "push_vlan:0x8100,"
+        actions = f"{push}set_field:{0x1000 | vlan}->vlan_vid,goto_table:59"
+        flows.append(f"table=0,priority=3,in_port={PHYSICAL_OFPORT},{match},actions={actions}")
+    return _text(flows, cookie)
+
+
+def br_phys(segment: int | None, vlan: int | None, cookie: int) -> str:
+    """Return the flow table of a physical network's bridge; the arguments are those of `from_physical`."""
+    flows = ["table=0,priority=0,actions=NORMAL", f"table=0,priority=2,in_port={PHYSICAL_OFPORT},actions=drop"]
+    if vlan is not None:
+        tag = "pop_vlan" if segment is None else f"set_field:{0x1000 | segment}->vlan_vid"
+        flows.append(f"table=0,priority=4,in_port={PHYSICAL_OFPORT},dl_vlan={vlan},actions={tag},NORMAL")
     return _text(flows, cookie)
 
 

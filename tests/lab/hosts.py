@@ -164,7 +164,7 @@ class Lab:
 
     def remotes(self, site: topology.Site) -> list[str]:
         """Return the addresses a host has tunnels to; l2population makes them where the network has ports."""
-        others = [each for each in topology.SITES if each is not site]
+        others = [each for each in topology.SITES if each is not site and self.shape.is_tunnelled]
         if self.shape.l2population:
             others = [each for each in others if self.shape.plugged(each) and self.shape.plugged(site)]
         return [each.tunnel_address for each in others]
@@ -179,6 +179,8 @@ class Lab:
         others = [each for each in topology.SITES if each is not site]
         macs = tuple(self.port(each.key)["mac_address"] for other in others for each in self.shape.plugged(other))
         remotes = [agent.Remote(number, macs) for number, _ in enumerate(self.remotes(site), start=2)]
+        if not self.shape.is_tunnelled:
+            return self._flows_of_physical(site, wired)
         return {
             "br-int": agent.br_int(
                 wired,
@@ -194,6 +196,17 @@ class Lab:
                 self.cookie(site, "br-tun"),
                 l2population=self.shape.l2population,
             ),
+        }
+
+    def _flows_of_physical(self, site: topology.Site, wired: list[agent.Wired]) -> dict[str, str]:
+        """Compute the flow tables where the network is on a physical one."""
+        vlan = topology.VLAN if wired else None
+        rules, members = self.description["security_group_rules"], description.members(self.description)
+        integration = agent.br_int(wired, rules, self.cookie(site, "br-int"), members)
+        bridge = topology.PHYSICAL_BRIDGE
+        return {
+            "br-int": integration + agent.from_physical(self.shape.segment, vlan, self.cookie(site, "br-int")),
+            bridge: agent.br_phys(self.shape.segment, vlan, self.cookie(site, bridge)),
         }
 
     def cookie(self, site: topology.Site, bridge: str) -> int:

@@ -35,7 +35,7 @@ Answer = TypeVar("Answer")
 class Setting:
     """A shape of the lab, and what is sent through it."""
 
-    tunnel: topology.TunnelType = "gre"
+    tunnel: topology.NetworkType = "gre"
     ip: topology.IpVersion = 6
     l2population: bool = True
     same_host: bool = False
@@ -43,10 +43,16 @@ class Setting:
     cold: bool = False
 
     @property
+    def is_tunnelled(self) -> bool:
+        """Whether packets travel in tunnels between the hosts."""
+        return self.tunnel not in ("vlan", "flat")
+
+    @property
     def words(self) -> set[str]:
         """What can be said of it; a truth may not hold for some of that."""
         population = set[str]() if self.l2population else {"no-l2pop"}
-        return {self.tunnel, f"ip{self.ip}", self.protocol, "cold" if self.cold else "warm", *population}
+        way: faults.Word = "tunnelled" if self.is_tunnelled else "physical"
+        return {self.tunnel, f"ip{self.ip}", self.protocol, "cold" if self.cold else "warm", way, *population}
 
     @property
     def shape(self) -> dict[str, Any]:
@@ -70,6 +76,8 @@ SETTINGS = (
     Setting(tunnel="vxlan", ip=4, l2population=False, cold=True),
     Setting(tunnel="vxlan", protocol="tcp"),
     Setting(same_host=True),
+    Setting(tunnel="vlan", ip=4),
+    Setting(tunnel="flat", protocol="tcp"),
 )
 
 
@@ -161,13 +169,14 @@ def judge(case: Case, found: verdict.Diagnosis, seconds: float = 0.0) -> Result:
     """Hold a diagnosis against the truth."""
     truth = faults.load(case.fault).TRUTH
     is_cold = case.setting.cold or found.carrier == "neighbour"  # on a slow machine an entry may have gone stale
-    place = (truth.verdict, *truth.place(cold=is_cold))
+    place = (truth.verdict, *truth.place(cold=is_cold, physical=not case.setting.is_tunnelled))
     codes = truth.codes(case.setting.protocol)
-    second = f", then {truth.second.code} at {truth.second.hop}" if truth.second else ""
+    later = truth.later(physical=not case.setting.is_tunnelled)
+    second = f", then {later.code} at {later.hop}" if later else ""
     return Result(
         case,
         place_is_right=(found.verdict, found.hop, found.direction) == place,
-        code_is_right=found.code in codes and not (truth.second and _is_denied(truth.second, found)),
+        code_is_right=found.code in codes and not (later and _is_denied(later, found)),
         certainty=found.certainty,
         seconds=seconds,
         told=" ".join(str(one) for one in (found.verdict, found.hop, found.direction, found.code))

@@ -24,14 +24,16 @@ class Seen:
 
 def _watched(lab: hosts.Lab) -> dict[path.Point, tuple[node.Host, str, str]]:
     """Return where to watch each point: the host, the device, and the filter."""
-    tunnel = " and ".join(f"host {each.tunnel_address}" for each in topology.SITES)
+    between = " and ".join(f"host {each.tunnel_address}" for each in topology.SITES)
+    if not lab.shape.is_tunnelled:
+        between = "icmp or icmp6" if lab.shape.segment is None else f"vlan {lab.shape.segment}"
     points: dict[path.Point, tuple[node.Host, str, str]] = {
         "source-port": (lab.source, topology.SOURCE.device, "icmp or icmp6"),
         "destination-port": (lab.destination, topology.GUEST.device, "icmp or icmp6"),
     }
     if not lab.shape.same_host:
-        points["source-underlay"] = (lab.source, "eth1", tunnel)
-        points["destination-underlay"] = (lab.destination, "eth1", tunnel)
+        points["source-underlay"] = (lab.source, "eth1", between)
+        points["destination-underlay"] = (lab.destination, "eth1", between)
     return points
 
 

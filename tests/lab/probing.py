@@ -30,7 +30,8 @@ def plan_of(lab: hosts.Lab, protocol: path.Protocol = "icmp", port: int | None =
             id=topology.NETWORK,
             name="lb-mgmt-net",
             type=lab.shape.tunnel,
-            segmentation_id=topology.SEGMENT,
+            segmentation_id=lab.shape.segment,
+            physical_network="" if lab.shape.is_tunnelled else topology.PHYSICAL,
             mtu=topology.MTU[lab.shape.tunnel],
         ),
         protocol=protocol,
@@ -64,6 +65,7 @@ def _endpoint(lab: hosts.Lab, number: int) -> path.Endpoint:
         unit=unit,
         principal=principal,
         tunnel_address=site.tunnel_address,
+        physical_bridge="" if lab.shape.is_tunnelled else topology.PHYSICAL_BRIDGE,
         management_address=site.management_address,
         agent_alive=agents.get(raw["binding:host_id"]),
     )

@@ -6,7 +6,7 @@ import signal
 import subprocess
 from collections.abc import Sequence
 
-from . import node, processes, topology
+from . import agent, node, processes, topology
 
 _SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 
@@ -69,6 +69,9 @@ def describe(host: node.Host, shape: topology.Shape, remotes: Sequence[str]) -> 
         lines += _plug(interface, number, shape)
     for number, remote in enumerate(remotes, start=2):
         lines += tunnel(host.site, shape, remote, number)
+    if not shape.is_tunnelled:
+        lines += _patch("br-int", agent.INTEGRATION_PATCH, agent.PHYSICAL_PATCH, agent.PHYSICAL_OFPORT)
+        lines += _patch(topology.PHYSICAL_BRIDGE, agent.PHYSICAL_PATCH, agent.INTEGRATION_PATCH, agent.PHYSICAL_OFPORT)
     argv: list[str] = []
     for line in lines:
         argv += ["--", *line]
@@ -104,10 +107,10 @@ def _bridge(name: str) -> list[list[str]]:
     return [["add-br", name], ["set", "Bridge", name, *settings, "other_config:mac-table-size=50000"]]
 
 
-def _patch(bridge: str, name: str, peer: str) -> list[list[str]]:
+def _patch(bridge: str, name: str, peer: str, number: int = agent.PATCH) -> list[list[str]]:
     return [
         ["add-port", bridge, name],
-        ["set", "Interface", name, "type=patch", f"options:peer={peer}", "ofport_request=1"],
+        ["set", "Interface", name, "type=patch", f"options:peer={peer}", f"ofport_request={number}"],
     ]
 
 
@@ -125,8 +128,8 @@ def _plug(interface: topology.Interface, number: int, shape: topology.Shape) -> 
     known = {
         "net_uuid": topology.NETWORK,
         "network_type": shape.tunnel,
-        "physical_network": "None",
-        "segmentation_id": str(topology.SEGMENT),
+        "physical_network": "None" if shape.is_tunnelled else topology.PHYSICAL,
+        "segmentation_id": str(shape.segment),
         "tag": str(topology.VLAN),
     }
     return [

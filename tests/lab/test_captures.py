@@ -62,7 +62,7 @@ def capturing(where: str) -> list[processes.Identity]:
 
 @pytest.mark.parametrize(("tunnel", "ip"), [("gre", 6), ("vxlan", 4)])
 def test_each_role_on_both_hosts_sees_the_pings_and_their_answers(
-    start_lab: conftest.StartLab, tunnel: topology.TunnelType, ip: topology.IpVersion
+    start_lab: conftest.StartLab, tunnel: topology.NetworkType, ip: topology.IpVersion
 ) -> None:
     lab = start_lab(cloud=False, tunnel=tunnel, ip=ip)
     plan = probing.plan_of(lab)

@@ -19,7 +19,7 @@ def gathered(lab: hosts.Lab) -> tuple[record.Evidence, record.Evidence]:
 
 @pytest.mark.parametrize(("tunnel", "ip"), [("gre", 6), ("vxlan", 4)])
 def test_healthy_path_carries_packets_of_the_networks_mtu(
-    start_lab: conftest.StartLab, tunnel: topology.TunnelType, ip: Literal[4, 6]
+    start_lab: conftest.StartLab, tunnel: topology.NetworkType, ip: Literal[4, 6]
 ) -> None:
     source, destination = gathered(start_lab(cloud=False, tunnel=tunnel, ip=ip))
 

@@ -21,7 +21,7 @@ def quiet_lab(lab_support: None) -> Iterator[hosts.Lab]:
 
 @pytest.mark.parametrize(("tunnel", "ip", "overhead"), [("gre", 6, 42), ("vxlan", 4, 50)])
 def test_an_answer_tells_the_device_the_times_and_the_largest_packet(
-    start_lab: conftest.StartLab, tunnel: topology.TunnelType, ip: topology.IpVersion, overhead: int
+    start_lab: conftest.StartLab, tunnel: topology.NetworkType, ip: topology.IpVersion, overhead: int
 ) -> None:
     lab = start_lab(cloud=False, tunnel=tunnel, ip=ip)
     header = 48 if ip == 6 else 28

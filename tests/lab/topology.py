@@ -4,14 +4,16 @@ import dataclasses
 import ipaddress
 from typing import Literal
 
-TunnelType = Literal["gre", "vxlan"]
+NetworkType = Literal["gre", "vxlan", "vlan", "flat"]
 IpVersion = Literal[4, 6]
 
 SEGMENT = 0x2F1
 VLAN = 1
 """The local VLAN that the agent of each host gives the network."""
 
-MTU: dict[TunnelType, int] = {"gre": 1458, "vxlan": 1450}
+MTU: dict[NetworkType, int] = {"gre": 1458, "vxlan": 1450, "vlan": 1500, "flat": 1500}
+PHYSICAL, PHYSICAL_BRIDGE = "physnet1", "br-phy"
+"""Neutron's name of the physical network, and the bridge of each host that leads to it."""
 
 NETWORK = "0209e5b1-3eed-4d72-bbf3-eaff1b97d241"
 SUBNET6 = "e4f5ce87-759a-465a-9d89-0e43066a6c6a"
@@ -133,7 +135,8 @@ GUEST2 = Interface(
 class Shape:
     """What can differ from lab to lab."""
 
-    tunnel: TunnelType = "gre"
+    tunnel: NetworkType = "gre"
+    """How packets travel between the hosts; not in a tunnel where it is vlan or flat."""
     ip: IpVersion = 6
     """Ports carry both families always; this one is the amphora's `lb_network_ip` and the first fixed IP."""
     l2population: bool = True
@@ -143,6 +146,16 @@ class Shape:
     """The second amphora is always on the compute host."""
     heartbeats: bool = True
     """Whether amphorae send health messages to the source."""
+
+    @property
+    def is_tunnelled(self) -> bool:
+        """Whether packets travel in tunnels between the hosts."""
+        return self.tunnel not in ("vlan", "flat")
+
+    @property
+    def segment(self) -> int | None:
+        """The tunnel's key or the VLAN's number; None of a flat network."""
+        return None if self.tunnel == "flat" else SEGMENT
 
     @property
     def mtu(self) -> int:
@@ -165,6 +178,6 @@ class Shape:
         return tuple(each for each in self.interfaces if self.site(each) is site)
 
 
-def tunnel_port(tunnel: TunnelType, remote: str) -> str:
+def tunnel_port(tunnel: NetworkType, remote: str) -> str:
     """Name a tunnel port as the agent does: the type and the remote IPv4 address in hex."""
     return f"{tunnel}-{int(ipaddress.IPv4Address(remote)):08x}"

@@ -23,6 +23,9 @@ def connect(
         near = f"mtu {shape.mtu} netns {hosts[shape.site(each).key].namespace} address {each.tap_mac}"
         lines.append(f"link add {each.device} {near} type veth {far}")
     node.configure(lines)
+    for host in hosts.values():
+        # on a flat network br-phy hears questions for o-hm0's address, which its host would answer with br-phy's MAC
+        host.run("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1")
     for each in (*hosts.values(), *guests.values()):
         # no router solicitations, which would make the switch learn MACs at odd moments
         each.run("sysctl", "-qw", "net.ipv6.conf.default.accept_ra=0")

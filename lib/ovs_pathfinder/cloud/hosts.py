@@ -59,6 +59,7 @@ def endpoint(
     label: str,
     unit: path.Unit | None,
     agent: neutron.Agent | None,
+    network: path.Network,
 ) -> path.Endpoint:
     """Put together what is known of one end; the agent's word on the tunnel's end comes before the unit's."""
     told = agent.configurations.tunneling_ip if agent else ""
@@ -69,12 +70,15 @@ def endpoint(
         unit=unit.name if unit else "",
         principal=unit.principal if unit else "",
         tunnel_address=told or (unit.tunnel_address if unit else ""),
+        physical_bridge=agent.configurations.bridge_mappings.get(network.physical_network, "") if agent else "",
         management_address=unit.management_address if unit else "",
         agent_alive=agent.alive if agent else None,
     )
 
 
-def warnings(end: path.Endpoint, unit: path.Unit | None, agent: neutron.Agent | None, network_type: str) -> list[str]:
+def warnings(
+    end: path.Endpoint, unit: path.Unit | None, agent: neutron.Agent | None, network: path.Network
+) -> list[str]:
     """Say what is odd about the host of one end."""
     host, said = end.port.host, list[str]()
     if unit is None:
@@ -87,6 +91,8 @@ def warnings(end: path.Endpoint, unit: path.Unit | None, agent: neutron.Agent | 
         return said
     if not agent.alive:
         said.append(f"The Open vSwitch agent on {host}, the host of {end.label}, does not report to Neutron.")
+    if not network.is_tunnelled:
+        return said if end.physical_bridge else [*said, _no_bridge(end, network)]
     told = agent.configurations.tunneling_ip
     if unit and unit.tunnel_address and told and told != unit.tunnel_address:
         said.append(
@@ -94,8 +100,15 @@ def warnings(end: path.Endpoint, unit: path.Unit | None, agent: neutron.Agent | 
             f"but Open vSwitch there has {unit.tunnel_address}."
         )
     types = agent.configurations.tunnel_types
-    if types and network_type not in types:
+    if types and network.type not in types:
         said.append(
-            f"The network is of type {network_type}, but the agent on {host} has tunnels of {', '.join(types)}."
+            f"The network is of type {network.type}, but the agent on {host} has tunnels of {', '.join(types)}."
         )
     return said
+
+
+def _no_bridge(end: path.Endpoint, network: path.Network) -> str:
+    return (
+        f"The agent on {end.port.host} has no bridge for the physical network {network.physical_network}: compare "
+        "bridge_mappings in its openvswitch_agent.ini."
+    )

@@ -88,12 +88,14 @@ class Network(answer.Object):
     mtu: int | None = None
     type: str | None = pydantic.Field(None, alias="provider:network_type")
     segmentation_id: int | None = pydantic.Field(None, alias="provider:segmentation_id")
+    physical_network: answer.Text = pydantic.Field("", alias="provider:physical_network")
     admin_state_up: bool = True
 
 
 class _Configurations(answer.Object):
     tunneling_ip: answer.Text = ""
     tunnel_types: tuple[str, ...] = ()
+    bridge_mappings: Mapping[str, str] = {}
     l2_population: bool = False
 
 

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from .. import errors, path
 from . import connection, groups, hosts, neutron, pairing, passage, search
 
-_REFUSED_TYPES = {
-    "vlan": "its packets take a physical network instead of a tunnel",
-    "flat": "its packets take a physical network instead of a tunnel",
-    "local": "its packets never leave their host",
-}
+_REFUSED_TYPES = {"local": "its packets never leave their host"}
+
+_TYPES = ("gre", "vxlan", "geneve", "vlan", "flat")
 
 _REFUSED_OWNERS = {
     "network:dhcp": "Neutron's DHCP server",
@@ -81,9 +79,9 @@ def _describe(
     for end in ends:
         unit, doubts = _unit(end, units)
         agent = agents.get(end.port.host or "")
-        described = hosts.endpoint(end.port.as_path(named), end.address, end.found.label, unit, agent)
+        described = hosts.endpoint(end.port.as_path(named), end.address, end.found.label, unit, agent, network)
         endpoints.append(described)
-        warnings += [*doubts, *_port_warnings(end), *hosts.warnings(described, unit, agent, network.type)]
+        warnings += [*doubts, *_port_warnings(end), *hosts.warnings(described, unit, agent, network)]
     if endpoints[0].port.is_guests:
         warnings.append(
             f"The source {here.found.label} is a guest's port, and nothing can be sent from inside a guest: "
@@ -146,6 +144,11 @@ def _refuse(end: pairing.End) -> None:
             f"{label} is the port {port.id} of {port.device_owner}, {owner}: "
             "name a port of a server, or of a unit of Octavia."
         )
+    if port.device_owner == "trunk:subport":
+        raise errors.PathfinderError(
+            f"{label}, port {port.id}, is a trunk's subport: its packets are tagged on the device of the trunk's parent "
+            "port, where they cannot be told yet; name the parent port, or another port of the network."
+        )
     if port.host is None:
         raise errors.PathfinderError(
             f"Neutron does not tell the host of {label}, port {port.id}: the credentials need the admin role."
@@ -164,7 +167,7 @@ def _refuse(end: pairing.End) -> None:
 
 
 def _network(cloud: connection.Cloud, identifier: str) -> path.Network:
-    """Return the network of both ports, which must be one of tunnels."""
+    """Return the network of both ports."""
     found = neutron.networks(cloud, [identifier])
     if not found:
         raise errors.PathfinderError(f"Neutron does not show the network {identifier}: was it deleted?")
@@ -175,18 +178,20 @@ def _network(cloud: connection.Cloud, identifier: str) -> path.Network:
             f"Neutron does not tell the type of {name}: it has several segments, "
             "or the credentials lack the admin role."
         )
-    if network.type not in ("gre", "vxlan", "geneve"):
+    if network.type not in _TYPES:
         reason = _REFUSED_TYPES.get(network.type, "it is not known to this version")
         raise errors.PathfinderError(
-            f"The {name} is of type {network.type}: {reason}. Only gre, vxlan and geneve can be looked at."
+            f"The {name} is of type {network.type}: {reason}. Only {', '.join(_TYPES[:-1])} and {_TYPES[-1]} can be "
+            "looked at."
         )
-    if network.segmentation_id is None:
+    if network.segmentation_id is None and network.type != "flat":
         raise errors.PathfinderError(f"The {name} has no segmentation id: look at `openstack network show`.")
     return path.Network(
         id=network.id,
         name=network.name,
         type=network.type,
         segmentation_id=network.segmentation_id,
+        physical_network=network.physical_network,
         mtu=network.mtu or 0,
     )
 
@@ -218,8 +223,6 @@ def _port_warnings(end: pairing.End) -> list[str]:
         )
     elif port.vif_type != "ovs":
         said.append(f"The port of {label}, {port.id}, is plugged as {port.vif_type}, not as an Open vSwitch port.")
-    if port.device_owner == "trunk:subport":
-        said.append(f"The port of {label}, {port.id}, is a trunk's subport: it has no device of its own.")
     if port.status != "ACTIVE":
         said.append(f"Neutron says that the port of {label}, {port.id}, is {port.status or 'without a status'}.")
     return said

@@ -144,7 +144,7 @@ def _large(case: case_.Case) -> verdict.Finding | None:
     hops: dict[str, path.Hop] = {
         "underlay": "underlay",
         "guest": "guest",
-        "switch": case_.hop(segment.role, "br-int" if case.plan.same_host else "br-tun"),
+        "switch": case_.hop(segment.role, "br-int" if case.plan.same_host else case.between),
         "receiver": "source-port",
     }
     hop = hops.get(segment.kind)
@@ -194,7 +194,7 @@ def _blocked(case: case_.Case, role: path.Role, evidence: record.Evidence) -> ve
     who = case.plan.endpoint(role)
     name = who.principal or who.unit or who.port.host
     if trace is not None and trace.outcome in ("dropped", "misdirected", "failed") and trace.steps:
-        step = reading.end(trace)
+        step = reading.end(case, trace)
         _, place, why = reading.cause(case, segment, trace, step, "udp port 5555")
         return case_.finding(
             case,
@@ -204,7 +204,7 @@ def _blocked(case: case_.Case, role: path.Role, evidence: record.Evidence) -> ve
             "proven" if dropping else "likely",
             f"The amphora's heartbeats to Octavia's health manager (UDP 5555) end in table {step.table} of "
             f"{step.bridge} on {name}: {why}.",
-            (*reading.quote(trace), *quoted),
+            (*reading.quote(case, trace), *quoted),
             () if dropping else ("No heartbeat was seen to be dropped: that they are is what the rules say.",),
         )
     if not dropping or len(dropping) < len(evidence.heartbeats):
@@ -217,5 +217,5 @@ def _blocked(case: case_.Case, role: path.Role, evidence: record.Evidence) -> ve
         "likely",
         f"The amphora's heartbeats to Octavia's health manager (UDP 5555) are dropped in the switch of {name}, and the "
         "rules let them pass.",
-        (*quoted, *reading.quote(trace)),
+        (*quoted, *reading.quote(case, trace)),
     )

@@ -25,8 +25,8 @@ def _tracked_in_a_circle(case: case_.Case, segment: case_.Segment, evidence: rec
     if segment.sender is None or plain is None or plain.outcome not in ("forwarded", "flooded"):
         return None
     for trace in evidence.tracked(segment.direction):
-        if trace.outcome == "failed" and trace.steps and reading.end(trace).table == 71:
-            return Struck("br-int", reading.quote(trace), certain=False)
+        if trace.outcome == "failed" and trace.steps and reading.end(case, trace).table == 71:
+            return Struck("br-int", reading.quote(case, trace), certain=False)
     return None
 
 

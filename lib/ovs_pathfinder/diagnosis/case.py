@@ -9,7 +9,7 @@ from . import account, codes, verdict
 
 _QUOTE = 1500
 
-Place = Literal["port", "br-int", "br-tun", "underlay"]
+Place = Literal["port", "br-int", "br-tun", "br-phys", "underlay"]
 """A hop, without the host that it is on."""
 
 
@@ -42,6 +42,22 @@ class Case:
         if role == "source" or self.account.together == "proven":
             return "proven"
         return "likely"
+
+    @property
+    def between(self) -> Place:
+        """The place behind br-int, on the way to the other host."""
+        return "br-tun" if self.plan.network.is_tunnelled else "br-phys"
+
+    @property
+    def bridges(self) -> frozenset[str]:
+        """The bridges that are Neutron's on this path."""
+        if self.plan.network.is_tunnelled:
+            return frozenset({"br-int", "br-tun"})
+        return frozenset({"br-int", self.plan.source.physical_bridge, self.plan.destination.physical_bridge})
+
+    def place(self, bridge: str) -> Place:
+        """Return the place that a bridge is on the path; others than its own stand for br-int."""
+        return self.between if bridge in self.bridges - {"br-int"} else "br-int"
 
     def unit(self, hop: path.Hop | None) -> str:
         """Return the unit on whose host a hop is."""
@@ -168,10 +184,12 @@ def hop(role: path.Role, place: Place) -> path.Hop:
         ("source", "port"): "source-port",
         ("source", "br-int"): "source-br-int",
         ("source", "br-tun"): "source-br-tun",
+        ("source", "br-phys"): "source-br-phys",
         ("source", "underlay"): "source-underlay",
         ("destination", "port"): "destination-port",
         ("destination", "br-int"): "destination-br-int",
         ("destination", "br-tun"): "destination-br-tun",
+        ("destination", "br-phys"): "destination-br-phys",
         ("destination", "underlay"): "destination-underlay",
     }
     return names[role, place]

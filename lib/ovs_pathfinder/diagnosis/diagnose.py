@@ -1,7 +1,6 @@
 """Plan + all evidence → diagnosis."""
 
 import dataclasses
-import typing
 from collections.abc import Sequence
 
 from .. import path
@@ -264,10 +263,7 @@ def _without_source(
 
 def _hops(case: case_.Case, first: verdict.Finding) -> tuple[verdict.HopState, ...]:
     """Lay out the path, hop by hop, with theory and practice side by side."""
-    hops: tuple[path.Hop, ...] = typing.get_args(path.Hop)
-    if case.plan.same_host:
-        hops = ("source-port", "source-br-int", "destination-br-int", "destination-port", "guest")
-    return tuple(_hop(case, hop, first) for hop in hops)
+    return tuple(_hop(case, hop, first) for hop in case.plan.hops)
 
 
 def _hop(case: case_.Case, hop: path.Hop, first: verdict.Finding) -> verdict.HopState:
@@ -276,8 +272,10 @@ def _hop(case: case_.Case, hop: path.Hop, first: verdict.Finding) -> verdict.Hop
     point: path.Point | None = next((one for one in path.POINTS if one == hop), None)
     watched = evidence.observation(point) if evidence and point else None
     bridge = hop.split("-", 1)[1] if hop.endswith(("br-int", "br-tun")) else ""
+    if hop.endswith("br-phys"):
+        bridge = case.plan.endpoint(role).physical_bridge
     directions: tuple[path.Direction, ...] = ("forward", "reply")
-    theory = {one: reading.describe(case.trace(role, one), bridge) if bridge else "" for one in directions}
+    theory = {one: reading.describe(case, case.trace(role, one), bridge) if bridge else "" for one in directions}
     return verdict.HopState(
         hop=hop,
         unit=case.unit(hop),

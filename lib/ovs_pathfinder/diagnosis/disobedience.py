@@ -41,7 +41,7 @@ def translation_failed(case: case_.Case, segment: case_.Segment) -> verdict.Find
     trace = next((one for one in (plain, *tracked) if one is not None and one.outcome == "failed"), None)
     if trace is None:
         return None
-    place = reading.place(reading.end(trace).bridge) if trace.steps else "br-int"
+    place = case.place(reading.end(case, trace).bridge) if trace.steps else "br-int"
     when = "" if trace is plain else f", if the host's own conntrack calls them {trace.state},"
     logged = tuple(line for line in evidence.log if _GIVES_UP.search(line))[:2] if evidence else ()
     return case_.finding(
@@ -52,7 +52,7 @@ def translation_failed(case: case_.Case, segment: case_.Segment) -> verdict.Find
         "likely",
         f"The switch of {stretch.who(case, segment)} gives up translating the packets{when} ({trace.reason}) and drops "
         "them.",
-        (stretch.counts(case, segment), *reading.quote(trace), *logged),
+        (stretch.counts(case, segment), *reading.quote(case, trace), *logged),
     )
 
 
@@ -113,7 +113,7 @@ def passed_on(case: case_.Case, segment: case_.Segment) -> verdict.Finding | Non
         "likely",
         f"The switch of {stretch.who(case, segment)} handed the packets over to {where} by its own counters, and no "
         "capture saw them behind it.",
-        (stretch.counts(case, segment), *reading.quote(trace)),
+        (stretch.counts(case, segment), *reading.quote(case, trace)),
         (
             "Either they are lost between the switch and the device (a firewall of the host, iptables_hybrid, QoS), "
             "or they leave through another device than the one that was watched.",
@@ -148,8 +148,8 @@ def disobeys(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None
         return None
     dropping = case_.dropping(case, segment.role, segment.direction)
     stuck = case_.stuck_step(trace, segment.loss.lost) if case.account.carrier == "probe" else None
-    place = reading.place(stuck.bridge) if stuck and stuck.bridge in ("br-int", "br-tun") else "br-int"
-    evidence = [stretch.counts(case, segment), *reading.quote(trace, stuck)]
+    place = case.place(stuck.bridge) if stuck and stuck.bridge in case.bridges else "br-int"
+    evidence = [stretch.counts(case, segment), *reading.quote(case, trace, stuck)]
     if stuck is not None:
         evidence[-1] += ": the first on the traced path that did not count them"
     evidence += [f"datapath flow of the probe, actions:drop: {one.raw}" for one in dropping]

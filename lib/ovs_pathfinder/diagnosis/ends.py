@@ -1,5 +1,6 @@
 """Rules for losses outside the two switches: the sender, the underlay, the guest, the program that waits."""
 
+from .. import path
 from . import account, verdict
 from . import case as case_
 
@@ -66,6 +67,8 @@ def underlay(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
     sides = (case.source, case.destination) if loss.direction == "forward" else (case.destination, case.source)
     evidence = sides[0]
     wire = sides[1].rendezvous if sides[1] else None
+    if not plan.network.is_tunnelled:
+        return _physical(case, segment, near, far)
     if not far.tunnel_address:
         return case_.finding(
             case,
@@ -107,6 +110,41 @@ def underlay(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
         + f" and did not arrive at {far.tunnel_address}.",
         (f"seen at {loss.before}: {loss.of}; seen at {loss.after}: {loss.of - loss.lost}",),
         (unseen, against, *_apart(case)),
+    )
+
+
+def _physical(case: case_.Case, segment: case_.Segment, near: path.Endpoint, far: path.Endpoint) -> verdict.Finding:
+    """Packets left one host for a physical network and did not arrive at the other."""
+    loss, network = segment.loss, case.plan.network
+    role: path.Role = "source" if near is case.plan.source else "destination"
+    if not near.physical_bridge:
+        return case_.finding(
+            case,
+            "segment-missing",
+            case_.hop(role, "br-phys"),
+            loss.direction,
+            "likely",
+            f"Neutron's agent on {near.principal or near.port.host} has no bridge for the physical network "
+            f"{network.physical_network}.",
+        )
+    watched = "underlay" in (loss.before or "") and "underlay" in (loss.after or "")
+    return case_.finding(
+        case,
+        "underlay-loss",
+        "underlay",
+        loss.direction,
+        case.certainty() if watched else "likely",
+        f"{loss.lost} of {loss.of} packets of {network} "
+        + ("left" if watched else "should have left")
+        + f" {near.principal or near.port.host} and did not arrive at {far.principal or far.port.host}: look whether "
+        "the switches between them carry that VLAN on both ports.",
+        (f"seen at {loss.before}: {loss.of}; seen at {loss.after}: {loss.of - loss.lost}",),
+        (
+            ""
+            if watched
+            else "Nobody watched both ends of the underlay: that the switches pass them is what the rules say.",
+            *_apart(case),
+        ),
     )
 
 

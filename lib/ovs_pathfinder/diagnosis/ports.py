@@ -47,7 +47,7 @@ def sender_mac(case: case_.Case, segment: case_.Segment) -> verdict.Finding | No
         "proven" if drops else "likely",
         f"{stretch.who(case, segment)} sends from MAC address {seen}, and Neutron's port {port.name or port.id} has "
         f"{port.mac}: anti-spoofing drops its packets.",
-        (stretch.counts(case, segment), *reading.quote(trace)),
+        (stretch.counts(case, segment), *reading.quote(case, trace)),
         () if drops else ("The trace of the packet as it was seen does not end in a drop.",),
     )
 
@@ -57,8 +57,8 @@ def _ends_before(case: case_.Case, segment: case_.Segment, role: path.Role) -> b
     trace = stretch.trace(case, segment)
     if role != segment.receiver or trace is None or trace.outcome != "dropped" or not trace.steps:
         return False
-    step = reading.end(trace)
-    return step.bridge == "br-tun" or step.table in (81, 82)
+    step = reading.end(case, trace)
+    return step.bridge != "br-int" or step.table in (81, 82)
 
 
 def dead_vlan(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
@@ -84,7 +84,7 @@ def dead_vlan(case: case_.Case, segment: case_.Segment) -> verdict.Finding | Non
             (
                 stretch.counts(case, segment),
                 f"{device.name}: tag {device.tag}",
-                *reading.quote(stretch.trace(case, segment)),
+                *reading.quote(case, stretch.trace(case, segment)),
             ),
         )
     return None
@@ -102,12 +102,12 @@ def vlan_tag(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None
         return case_.finding(
             case,
             "vlan-tag-wrong",
-            case_.hop(segment.role, reading.place(reading.end(trace).bridge)),
+            case_.hop(segment.role, case.place(reading.end(case, trace).bridge)),
             segment.direction,
             case.certainty(segment.role),
             f"{device.name} on {stretch.who(case, segment)} has the VLAN tag {device.tag}, and the flows put its "
             f"network's packets into VLAN {trace.local_vlan}.",
-            (stretch.counts(case, segment), *reading.quote(trace)),
+            (stretch.counts(case, segment), *reading.quote(case, trace)),
         )
     return None
 
@@ -126,5 +126,5 @@ def device_down(case: case_.Case, segment: case_.Segment) -> verdict.Finding | N
         case.certainty(segment.role),
         f"{device.name} on {stretch.who(case, segment)} {'has no carrier' if device.up else 'is down'}: "
         "the device behind it is switched off.",
-        (stretch.counts(case, segment), *reading.quote(stretch.trace(case, segment))),
+        (stretch.counts(case, segment), *reading.quote(case, stretch.trace(case, segment))),
     )

@@ -7,14 +7,14 @@ from ..evidence import record
 from . import case as case_
 
 
-def describe(trace: record.Trace | None, bridge: str) -> str:
+def describe(case: case_.Case, trace: record.Trace | None, bridge: str) -> str:
     """Say in a few words what a trace says of one bridge: the theory column of the report."""
     if trace is None or not trace.steps:
         return ""
     if trace.outcome in ("forwarded", "flooded"):
         return "forwards" if trace.outcome == "forwarded" or bridge == "br-int" else "floods"
     met = {step.bridge for step in trace.steps}
-    last = end(trace)
+    last = end(case, trace)
     if bridge not in met:
         return "not reached"
     if last.bridge != bridge:
@@ -23,16 +23,11 @@ def describe(trace: record.Trace | None, bridge: str) -> str:
     return f"{word}, table {last.table}"
 
 
-def end(trace: record.Trace) -> record.Step:
+def end(case: case_.Case, trace: record.Trace) -> record.Step:
     """Return the step that decided, in Neutron's own bridges: the one before the firewall's common drop table."""
-    neutrons = [step for step in trace.steps if step.bridge in ("br-int", "br-tun")]
+    neutrons = [step for step in trace.steps if step.bridge in case.bridges]
     steps = [step for step in neutrons if not (step.bridge == "br-int" and step.table == 93)]
     return (steps or neutrons or list(trace.steps))[-1]
-
-
-def place(bridge: str) -> case_.Place:
-    """Return the place that a bridge is on the path; other bridges than br-tun stand for br-int."""
-    return "br-tun" if bridge == "br-tun" else "br-int"
 
 
 def side(segment: case_.Segment, step: record.Step) -> path.Role:
@@ -58,9 +53,15 @@ def cause(
     evidence = case.evidence(segment.role)
     owner = evidence.agent_cookies.get(step.bridge) if evidence else None
     if owner is not None and step.priority is not None and step.cookie != owner:
-        return "foreign-flow", place(step.bridge), f"the flow's cookie is {step.cookie}, and the agent's is {owner}"
+        return (
+            "foreign-flow",
+            case.place(step.bridge),
+            f"the flow's cookie is {step.cookie}, and the agent's is {owner}",
+        )
     if step.bridge == "br-int":
         return _cause_in_br_int(case, segment, step, what)
+    if case.place(step.bridge) == "br-phys":
+        return "flows-missing", "br-phys", _cause_in_br_phys(case, segment, step)
     if "routing failed" in trace.reason or "neighbor cache miss" in trace.reason:
         return "underlay-unroutable", "underlay", trace.reason
     if step.bridge == "br-tun":
@@ -75,6 +76,8 @@ def _cause_in_br_int(
     groups = " and ".join(group.name or group.id for group in guarded.port.security_groups) or "no security group"
     if step.priority is None:
         return "flows-missing", "br-int", "no flow matches there"
+    if step.table == 0 and segment.sender is None and not case.plan.network.is_tunnelled:
+        return "segment-missing", "br-int", f"no flow takes packets of {case.plan.network} to a local VLAN"
     if step.table == 0 and step.priority > 0 and ("dl_vlan=4095" in step.match or step.match.startswith("in_port=")):
         return "port-not-wired", "br-int", "the port is on the dead VLAN, or the agent drops all that it sends"
     if step.table in (24, 25):
@@ -115,7 +118,7 @@ def _ruling(case: case_.Case, segment: case_.Segment, step: record.Step, what: s
 
 
 def _cause_in_br_tun(case: case_.Case, step: record.Step) -> tuple[str, case_.Place, str]:
-    key = f"{case.plan.network.segmentation_id:#x}"
+    key = f"{case.plan.network.segmentation_id or 0:#x}"
     if step.priority is None:
         return "flows-missing", "br-tun", "no flow matches there"
     if step.table == 0:
@@ -127,11 +130,20 @@ def _cause_in_br_tun(case: case_.Case, step: record.Step) -> tuple[str, case_.Pl
     return "flows-missing", "br-tun", "no flow leads on"
 
 
-def quote(trace: record.Trace | None, around: record.Step | None = None) -> tuple[str, ...]:
+def _cause_in_br_phys(case: case_.Case, segment: case_.Segment, step: record.Step) -> str:
+    network = case.plan.network
+    if step.priority is None:
+        return "no flow matches there"
+    if segment.sender is not None:
+        return f"no flow takes packets of the local VLAN to {network}"
+    return f"no flow takes packets of {network} to br-int"
+
+
+def quote(case: case_.Case, trace: record.Trace | None, around: record.Step | None = None) -> tuple[str, ...]:
     """Quote a trace: its command, its way, and the steps before and after `around`, or the last ones."""
     if trace is None:
         return ()
-    steps = [step for step in trace.steps if step.bridge in ("br-int", "br-tun")]
+    steps = [step for step in trace.steps if step.bridge in case.bridges]
     visits = ((name, len(list(same))) for name, same in itertools.groupby(f"{one.bridge} {one.table}" for one in steps))
     tables_ = " → ".join(f"{name} ({count} times)" if count > 1 else name for name, count in visits)
     outcome = f"{trace.outcome}{f' ({trace.reason})' if trace.reason else ''}"

@@ -8,10 +8,12 @@ from . import reading, stretch, verdict
 def tunnel_missing(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
     """The host has no tunnel port towards the other one."""
     evidence = case.evidence(segment.role)
-    if evidence is None or case.plan.same_host or (evidence.tunnel is not None and not evidence.tunnel_error):
+    if evidence is None or case.plan.same_host or not case.plan.network.is_tunnelled:
+        return None
+    if evidence.tunnel is not None and not evidence.tunnel_error:
         return None
     trace = stretch.trace(case, segment)
-    if trace is not None and trace.steps and trace.outcome == "dropped" and reading.end(trace).bridge == "br-int":
+    if trace is not None and trace.steps and trace.outcome == "dropped" and reading.end(case, trace).bridge == "br-int":
         return None  # the packet does not even get to where the tunnel is missed
     far = case.plan.endpoint("destination" if segment.role == "source" else "source")
     kind = case.plan.network.type
@@ -33,7 +35,7 @@ def tunnel_missing(case: case_.Case, segment: case_.Segment) -> verdict.Finding 
         segment.direction,
         case.certainty(segment.role),
         text,
-        (stretch.counts(case, segment), *reading.quote(trace)),
+        (stretch.counts(case, segment), *reading.quote(case, trace)),
     )
 
 
@@ -42,15 +44,16 @@ def patch_broken(case: case_.Case, segment: case_.Segment) -> verdict.Finding | 
     evidence, trace = case.evidence(segment.role), stretch.trace(case, segment)
     if evidence is None or not evidence.patches or trace is None or trace.outcome != "dropped":
         return None
-    place = reading.place(reading.end(trace).bridge) if trace.steps else "br-int"
+    place = case.place(reading.end(case, trace).bridge) if trace.steps else "br-int"
+    other = case.plan.endpoint(segment.role).physical_bridge or "br-tun"
     return case_.finding(
         case,
         "patch-broken",
         case_.hop(segment.role, place),
         segment.direction,
         case.certainty(segment.role),
-        f"On {stretch.who(case, segment)} br-int and br-tun are not joined: {evidence.patches[0]}.",
-        (stretch.counts(case, segment), *evidence.patches, *reading.quote(trace)),
+        f"On {stretch.who(case, segment)} br-int and {other} are not joined: {evidence.patches[0]}.",
+        (stretch.counts(case, segment), *evidence.patches, *reading.quote(case, trace)),
     )
 
 
@@ -59,7 +62,7 @@ def rules_drop(case: case_.Case, segment: case_.Segment) -> verdict.Finding | No
     trace = stretch.trace(case, segment)
     if trace is None or trace.outcome != "dropped" or not trace.steps:
         return None
-    step = reading.end(trace)
+    step = reading.end(case, trace)
     code, place, why = reading.cause(case, segment, trace, step)
     named = tables.name(step.bridge, step.table)
     where = f"table {step.table}{f' ({named})' if named else ''} of {step.bridge}"
@@ -70,7 +73,7 @@ def rules_drop(case: case_.Case, segment: case_.Segment) -> verdict.Finding | No
         segment.direction,
         case.certainty(segment.role),
         f"On {stretch.who(case, segment)} the packets end in {where}: {why}.",
-        (stretch.counts(case, segment), *reading.quote(trace)),
+        (stretch.counts(case, segment), *reading.quote(case, trace)),
     )
     if not code.endswith("-rule-missing"):
         return found
@@ -82,17 +85,17 @@ def misdirected(case: case_.Case, segment: case_.Segment) -> verdict.Finding | N
     trace = stretch.trace(case, segment)
     if trace is None or trace.outcome != "misdirected":
         return None
-    in_tunnel = reading.end(trace).bridge != "br-int"
-    code = "forwarding-entry-wrong" if in_tunnel else "vlan-tag-wrong"
+    behind = reading.end(case, trace).bridge != "br-int"
+    code = "forwarding-entry-wrong" if behind and case.plan.network.is_tunnelled else "vlan-tag-wrong"
     return case_.finding(
         case,
         code,
-        case_.hop(segment.role, "br-tun" if in_tunnel else "br-int"),
+        case_.hop(segment.role, case.between if behind else "br-int"),
         segment.direction,
         case.certainty(segment.role),
         f"On {stretch.who(case, segment)} the flows send the packets to {', '.join(trace.outputs) or 'nowhere'}, "
         f"not to {trace.expected}.",
-        (stretch.counts(case, segment), *reading.quote(trace)),
+        (stretch.counts(case, segment), *reading.quote(case, trace)),
     )
 
 
@@ -104,7 +107,7 @@ def rules_drop_live(case: case_.Case, segment: case_.Segment) -> verdict.Finding
         return None
     if trace is not None and trace.outcome == "dropped":
         return None
-    step = reading.end(live)
+    step = reading.end(case, live)
     code, place, why = reading.cause(case, segment, live, step)
     dropping = case_.dropping(case, segment.role, segment.direction)
     return case_.finding(
@@ -117,7 +120,7 @@ def rules_drop_live(case: case_.Case, segment: case_.Segment) -> verdict.Finding
         f"{step.bridge}: {why}.",
         (
             stretch.counts(case, segment),
-            *reading.quote(live),
+            *reading.quote(case, live),
             *(f"datapath flow of the probe: {one.raw}" for one in dropping),
         ),
         ("The packet as the plan describes it would pass; the trace of the datapath's own key does not.",),

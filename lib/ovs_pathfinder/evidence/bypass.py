@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from .. import errors, path
 from ..temporary import rule
-from ..vswitch import database
 from . import local, record
 
 BRIDGE = "br-int"
@@ -16,6 +15,8 @@ class Ways(path.Model):
 
     forward: str
     reply: str
+    forward_actions: str = "NORMAL"
+    reply_actions: str = "NORMAL"
 
 
 def ways(here: local.Local, role: path.Role) -> Ways:
@@ -31,8 +32,10 @@ def ways(here: local.Local, role: path.Role) -> Ways:
     ports = {each: _port(here, each) for each in here.roles}
     if len(ports) == 2:
         return Ways(forward=ports["source"], reply=ports["destination"])
-    tunnels = _tunnels(here.switch, here.devices[role])
-    return Ways(forward=ports[role], reply=tunnels) if role == "source" else Ways(forward=tunnels, reply=ports[role])
+    match, actions = _from_bridge(here, here.devices[role])
+    if role == "source":
+        return Ways(forward=ports[role], reply=match, reply_actions=actions)
+    return Ways(forward=match, reply=ports[role], forward_actions=actions)
 
 
 def _port(here: local.Local, role: path.Role) -> str:
@@ -44,19 +47,28 @@ def _port(here: local.Local, role: path.Role) -> str:
     return f"in_port={device.ofport}"
 
 
-def _tunnels(switch: database.Switch, device: record.Device) -> str:
-    """Return the way that packets of the port's network come from br-tun: the patch port, in the local VLAN."""
+def _from_bridge(here: local.Local, device: record.Device) -> tuple[str, str]:
+    """Return how packets of the port's network come from the other host, by a patch port, and what NORMAL needs.
+
+    From br-tun they have the local VLAN's tag already; from a physical network's bridge they have the one that they
+    travel with, or none, and get the local one first.
+    """
+    switch, network = here.switch, here.plan.network
     bridges = {one.name: one.bridge for one in switch.interfaces}
     patches = [one for one in switch.interfaces if one.bridge == BRIDGE and one.type == "patch"]
-    found = next((one for one in patches if bridges.get(one.options.get("peer", "")) == "br-tun"), None)
+    found = next((one for one in patches if bridges.get(one.options.get("peer", "")) == here.bridge), None)
     if found is None or found.ofport is None or found.ofport < 1:
-        raise errors.PathfinderError(f"{BRIDGE} has no patch port to br-tun on this host, so no flow can be tried")
+        where = here.bridge or "the physical network"
+        raise errors.PathfinderError(f"{BRIDGE} has no patch port to {where} on this host, so no flow can be tried")
     if device.tag in (None, _DEAD_VLAN):
         raise errors.PathfinderError(
             f"{device.name} has {'no VLAN tag' if device.tag is None else 'the dead VLAN tag'} on this host: Neutron's "
             "agent has not wired it, and no flow can be tried before it has"
         )
-    return f"in_port={found.ofport},dl_vlan={device.tag}"
+    if network.is_tunnelled:
+        return f"in_port={found.ofport},dl_vlan={device.tag}", "NORMAL"
+    tag = "vlan_tci=0" if network.segmentation_id is None else f"dl_vlan={network.segmentation_id}"
+    return f"in_port={found.ofport},{tag}", f"mod_vlan_vid:{device.tag},NORMAL"
 
 
 def rules(plan: path.Plan, come: Ways, priority: int, *, neighbours: bool) -> tuple[rule.Rule, ...]:
@@ -68,12 +80,16 @@ def rules(plan: path.Plan, come: Ways, priority: int, *, neighbours: bool) -> tu
         priority: Of all of the flows.
         neighbours: Whether the two ends' questions for each other's MAC address (ARP, RFC 4861) are let through too.
     """
-    matches = [f"{come.forward},{_probe(plan, 'forward')}", f"{come.reply},{_probe(plan, 'reply')}"]
-    if neighbours:
-        about = _solicitations(plan)
-        matches += [f"{come.forward},{one}" for one in about["forward"]]
-        matches += [f"{come.reply},{one}" for one in about["reply"]]
-    return tuple(rule.Rule(priority=priority, match=one) for one in matches)
+    about = _solicitations(plan) if neighbours else {"forward": (), "reply": ()}
+    ways_: dict[path.Direction, tuple[str, str]] = {
+        "forward": (come.forward, come.forward_actions),
+        "reply": (come.reply, come.reply_actions),
+    }
+    packets = [(way, _probe(plan, direction)) for direction, way in ways_.items()]
+    packets += [(way, question) for direction, way in ways_.items() for question in about[direction]]
+    return tuple(
+        rule.Rule(priority=priority, match=f"{match},{what}", actions=actions) for (match, actions), what in packets
+    )
 
 
 def _probe(plan: path.Plan, direction: path.Direction) -> str:

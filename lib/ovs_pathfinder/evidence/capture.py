@@ -37,6 +37,12 @@ def port_filter(plan: path.Plan) -> str:
     return f"(ip6 host {a} and ip6 host {b} and {either}) or ({discovery} and (host {a} or host {b}))"
 
 
+def physical_filter(plan: path.Plan) -> str:
+    """Return the filter for the same packets on a physical network, where a VLAN's have its tag."""
+    tag = f"vlan {plan.network.segmentation_id} and " if plan.network.segmentation_id is not None else ""
+    return f"{tag}({port_filter(plan)})"
+
+
 def tunnel_filter(
     plan: path.Plan, local: str, remote: str, tunnel_ports: Mapping[str, int] = packet.TUNNEL_PORTS
 ) -> str:

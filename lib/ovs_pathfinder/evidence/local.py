@@ -26,7 +26,8 @@ class Local:
         self.far: path.Endpoint | None = None
         if len(self.roles) == 1:
             self.far = plan.endpoint("destination" if self.roles[0] == "source" else "source")
-        self.route = host.route(self.far.tunnel_address, self.tunnel_address) if self.far else None
+        tunnelled = self.far if plan.network.is_tunnelled else None
+        self.route = host.route(tunnelled.tunnel_address, self.tunnel_address) if tunnelled else None
         try:
             self.ports = datapath.read_ports()
         except process.ProcessError as error:
@@ -37,9 +38,14 @@ class Local:
         self.places = theory.places(plan, self.roles, self.switch, self.ports)
 
     @property
+    def bridge(self) -> str:
+        """The bridge that leads from br-int to the other host; empty where no mapping names one."""
+        return "br-tun" if self.plan.network.is_tunnelled else self.plan.endpoint(self.roles[0]).physical_bridge
+
+    @property
     def tunnel(self) -> database.Interface | None:
         """The tunnel port towards the other host."""
-        if self.far is None:
+        if self.far is None or not self.plan.network.is_tunnelled:
             return None
         return self.switch.tunnel_to(self.plan.network.type, self.far.tunnel_address)
 
@@ -65,7 +71,7 @@ class Local:
     @property
     def tunnel_remote(self) -> str:
         """Where the tunnel port leads that is named for the other host (`get_tunnel_name` of Neutron's agent)."""
-        if self.far is None or not self.far.tunnel_address:
+        if self.far is None or not self.far.tunnel_address or not self.plan.network.is_tunnelled:
             return ""
         address = ipaddress.ip_address(self.far.tunnel_address)
         if address.version != 4:
@@ -97,7 +103,9 @@ class Local:
         return theory.examine(self.plan, direction, self.places[direction])
 
     def underlay_devices(self) -> tuple[str, ...]:
-        """Return the devices on which the tunnel's packets can be seen."""
+        """Return the devices on which the packets between the hosts can be seen."""
+        if self.far is not None and not self.plan.network.is_tunnelled:
+            return self.switch.system_devices(self.bridge)
         return () if self.route is None else devices_below(self.switch, self.route.device)
 
 

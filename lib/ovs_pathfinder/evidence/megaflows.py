@@ -77,14 +77,19 @@ def is_the_probes(here: local.Local, direction: path.Direction, key: str) -> boo
 
 def _comes_in(here: local.Local, direction: path.Direction, key: str) -> bool:
     sender: path.Role = "source" if direction == "forward" else "destination"
+    if sender not in here.roles and not here.plan.network.is_tunnelled:
+        uplinks = here.switch.uplinks(here.bridge)
+        return _enters_by(here, [one.name for one in uplinks], key)
     if sender not in here.roles:
         tunnel = _TUNNEL_SOURCE.search(key)
         return tunnel is not None and here.far is not None and path.same_address(tunnel[1], here.far.tunnel_address)
     interface = here.switch.port_of(here.plan.endpoint(sender).port.id)
+    return interface is not None and _enters_by(here, [interface.name], key)
+
+
+def _enters_by(here: local.Local, names: Sequence[str], key: str) -> bool:
     entry = _IN_PORT.search(key)
-    if interface is None or entry is None:
-        return False
-    return entry[1] in (interface.name, here.ports.get(interface.name))
+    return entry is not None and entry[1] in {*names, *(here.ports.get(name) for name in names)}
 
 
 def _is_between(plan: path.Plan, direction: path.Direction, key: str) -> bool:

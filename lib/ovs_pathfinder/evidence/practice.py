@@ -85,7 +85,7 @@ def gather(
             heartbeats=megaflows.heartbeats(here, within=_HEARTBEAT) if plan.has_heartbeats else (),
             drops=coverage.risen(drops, _drops(here)),
             conntrack_full=tuple(str(one) for one in conntrack.read() if one.is_full),
-            patches=() if plan.same_host else tuple(wiring.broken_patches(here.switch, ("br-int", "br-tun"))),
+            patches=() if plan.same_host else tuple(wiring.broken_patches(here.switch, ("br-int", here.bridge))),
             mirrors=_mirrors(here),
             log=logged.since(),
             rendezvous=watching.rendezvous(exchanged.first),
@@ -135,7 +135,13 @@ def watch_all(here: local.Local, watching: watch.Watch) -> None:
         return
     point = "source-underlay" if here.roles[0] == "source" else "destination-underlay"
     remote = here.far.tunnel_address
-    if here.route is None:
+    if not plan.network.is_tunnelled:
+        for device in here.underlay_devices():
+            watching.add(point, device, capture.physical_filter(plan))
+        if not here.underlay_devices():
+            bridge = here.bridge or f"none for {plan.network.physical_network}"
+            watching.fail(point, f"the physical network's bridge ({bridge}) has no device that can be watched")
+    elif here.route is None:
         why = f"this host has no route to the tunnel end {remote}" if remote else "the other tunnel end is not known"
         watching.fail(point, why)
     else:
@@ -147,8 +153,10 @@ def watch_all(here: local.Local, watching: watch.Watch) -> None:
 
 def _listen_on_management(here: local.Local, watching: watch.Watch) -> None:
     """Listen for the other unit on the network that Juju uses too: the underlay may be what is broken."""
-    if here.far is None or here.far.management_address in ("", here.far.tunnel_address):
+    if here.far is None or not here.far.management_address:
         return
+    if here.plan.network.is_tunnelled and here.far.management_address == here.far.tunnel_address:
+        return  # who watches the underlay hears it too
     route = host.route(here.far.management_address)
     if route is not None:
         protocol = "icmp6" if ":" in here.far.management_address else "icmp"

@@ -95,10 +95,11 @@ def resumed(direction: path.Direction, state: record.State) -> tuple[str, ...]:
     return (found,) * _RECIRCULATIONS if found else ()
 
 
-def entry(ofport: int, tunnel_key: int | None = None, ct_state: str = "") -> str:
-    """Write how a packet comes in: by which port, out of which tunnel, and what conntrack has said of it."""
+def entry(ofport: int, tunnel_key: int | None = None, ct_state: str = "", vlan: int | None = None) -> str:
+    """Write how a packet comes in: by which port, out of which tunnel or VLAN, and what conntrack has said of it."""
+    tag = [f"dl_vlan={vlan}"] if vlan is not None else []
     tunnel = [f"tun_id={tunnel_key:#x}"] if tunnel_key is not None else []
-    return ",".join([f"in_port={ofport}", *tunnel, *([f"ct_state={ct_state}"] if ct_state else [])])
+    return ",".join([f"in_port={ofport}", *tunnel, *tag, *([f"ct_state={ct_state}"] if ct_state else [])])
 
 
 def write(packet: Headers) -> str:

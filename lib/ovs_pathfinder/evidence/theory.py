@@ -17,8 +17,14 @@ class Place(path.Model):
     ofport: int
     tunnel_key: int | None = None
     """Set for a packet that comes from a tunnel."""
+    vlan: int | None = None
+    """Set for a packet that comes with a VLAN tag."""
     expected_port: str = ""
     """The datapath's number of the port that should get it; empty where a tunnel should."""
+    other_ports: tuple[str, ...] = ()
+    """Ports that are as good: the physical network's."""
+    expected_vlan: int | None = None
+    """The VLAN tag that it should have there; None for none."""
     expected_remote: str = ""
     """The tunnel end that should get it."""
     expected_key: int | None = None
@@ -28,7 +34,10 @@ class Place(path.Model):
     @property
     def expectation(self) -> str:
         """Say in words where the packet should leave."""
-        return str(action.Output(port=self.expected_port, remote=self.expected_remote, key=self.expected_key))
+        expected = action.Output(
+            port=self.expected_port, remote=self.expected_remote, key=self.expected_key, vlan=self.expected_vlan
+        )
+        return str(expected)
 
 
 def places(
@@ -46,8 +55,13 @@ def places(
     else:
         role = roles[0]
         far = plan.endpoint("destination" if role == "source" else "source")
-        outwards = _out(plan, here[role], far.tunnel_address)
-        inwards = _in(plan, here[role], switch.tunnel_to(plan.network.type, far.tunnel_address), datapath)
+        if plan.network.is_tunnelled:
+            outwards = _out(plan, here[role], far.tunnel_address)
+            inwards = _in(plan, here[role], switch.tunnel_to(plan.network.type, far.tunnel_address), datapath)
+        else:
+            uplinks = switch.uplinks(plan.endpoint(role).physical_bridge)
+            outwards = _out_physical(plan, here[role], uplinks, datapath)
+            inwards = _in_physical(plan, here[role], uplinks, datapath)
         found = {"forward": outwards, "reply": inwards} if role == "source" else {"forward": inwards, "reply": outwards}
     directions: tuple[path.Direction, ...] = ("forward", "reply")
     return {one: place for one in directions if (place := found[one]) is not None}
@@ -101,6 +115,43 @@ def _in(
     )
 
 
+def _out_physical(
+    plan: path.Plan,
+    entry: database.Interface | None,
+    uplinks: Sequence[database.Interface],
+    datapath: dict[str, str],
+) -> Place | None:
+    entry = _usable(entry)
+    ports = [datapath[one.name] for one in uplinks if one.name in datapath]
+    if entry is None or entry.ofport is None or not ports:
+        return None
+    return Place(
+        bridge=entry.bridge,
+        ofport=entry.ofport,
+        expected_port=ports[0],
+        other_ports=tuple(ports[1:]),
+        expected_vlan=plan.network.segmentation_id,
+        internal=entry.type == "internal",
+    )
+
+
+def _in_physical(
+    plan: path.Plan,
+    leave: database.Interface | None,
+    uplinks: Sequence[database.Interface],
+    datapath: dict[str, str],
+) -> Place | None:
+    leave, uplink = _usable(leave), next(iter(uplinks), None)
+    if uplink is None or uplink.ofport is None or leave is None or leave.name not in datapath:
+        return None
+    return Place(
+        bridge=uplink.bridge,
+        ofport=uplink.ofport,
+        vlan=plan.network.segmentation_id,
+        expected_port=datapath[leave.name],
+    )
+
+
 def describe(
     plan: path.Plan,
     direction: path.Direction,
@@ -117,7 +168,7 @@ def describe(
 
 
 def _entry(place: Place, ct_state: str = "") -> str:
-    return synthetic.entry(place.ofport, place.tunnel_key, ct_state)
+    return synthetic.entry(place.ofport, place.tunnel_key, ct_state, place.vlan)
 
 
 def states(place: Place, direction: path.Direction) -> tuple[record.State, ...]:
@@ -232,7 +283,8 @@ def local_vlan(found: trace.Trace) -> int | None:
 def _is_expected(output: action.Output, place: Place) -> bool:
     if place.expected_remote:
         return path.same_address(output.remote, place.expected_remote) and output.key in (None, place.expected_key)
-    return not output.remote and output.port == place.expected_port
+    is_port = output.port in (place.expected_port, *place.other_ports)
+    return not output.remote and is_port and output.vlan == place.expected_vlan
 
 
 def bridge_of(step: trace.Step) -> str:

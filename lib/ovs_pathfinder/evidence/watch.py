@@ -134,7 +134,8 @@ class Watch:
     def _see(self, point: path.Point | None, seen: packet.Packet) -> None:
         if seen.tunnel is None and seen.source in self._far:
             self._hear(seen)
-        if point is None or (point.endswith("underlay") and seen.tunnel is None):
+        is_outer = point is not None and point.endswith("underlay") and self._plan.network.is_tunnelled
+        if point is None or (is_outer and seen.tunnel is None):
             return
         sight = self._sights[point]
         if seen.kind in ("solicitation", "advertisement"):

@@ -101,6 +101,10 @@ def _port(here: local.Local, wanted: filters.Wanted) -> Spot:
 
 
 def _tunnel(here: local.Local, wanted: filters.Wanted) -> Spot:
+    if not here.plan.network.is_tunnelled:
+        raise errors.PathfinderError(
+            f"the packets of this path travel on {here.plan.network} and in no tunnel; capture at=underlay"
+        )
     if here.tunnel is None:
         remote = here.far.tunnel_address if here.far else ""
         raise errors.PathfinderError(
@@ -113,6 +117,8 @@ def _tunnel(here: local.Local, wanted: filters.Wanted) -> Spot:
 def _underlay(here: local.Local, wanted: filters.Wanted) -> Spot:
     remote = here.far.tunnel_address if here.far else ""
     devices = here.underlay_devices()
+    if devices and not here.plan.network.is_tunnelled:
+        return _physical(here, devices, wanted)
     if not devices:
         raise errors.PathfinderError(
             f"this host has no route to the tunnel end {remote}"
@@ -120,6 +126,15 @@ def _underlay(here: local.Local, wanted: filters.Wanted) -> Spot:
             else "the cloud does not say where the other tunnel end is, so its device is not known; give device"
         )
     return _outer(devices, here.plan.network.type, here.tunnel_address, remote, wanted, here.tunnel_ports)
+
+
+def _physical(here: local.Local, devices: tuple[str, ...], wanted: filters.Wanted) -> Spot:
+    device, *others = devices
+    network, plain = here.plan.network, filters.plain(wanted)
+    tag = "" if network.segmentation_id is None else f"vlan {network.segmentation_id}"
+    notes = (f"Packets may also use {', '.join(others)}; capture there with device.",) if others else ()
+    expression = " and ".join(one for one in (tag, f"({plain})" if plain else "") if one)
+    return Spot(role="underlay", device=device, expression=expression, notes=notes)
 
 
 def _outer(

@@ -217,6 +217,9 @@ def _no_place(here: local.Local, direction: path.Direction) -> str:
     absent = [one.name for one in here.devices.values() if not one.on_switch]
     if absent:
         return f"The {direction} packet cannot be traced: {absent[0]} is not on this host's switch."
+    if here.far is not None and not here.plan.network.is_tunnelled:
+        bridge = here.bridge or f"any bridge for {here.plan.network.physical_network}"
+        return f"The {direction} packet cannot be traced: {bridge} has no open port to the physical network."
     if here.far is not None and not here.far.tunnel_address:
         return f"The {direction} packet cannot be traced: the tunnel end of {here.far.label} is not known."
     if here.far is not None and here.tunnel is None:

@@ -11,6 +11,7 @@ _NESTED = re.compile(
     r"^(?:clone|sample|actions|check_pkt_len|gt|le|dec_ttl|le_1)\((?P<inner>.*)\)$",
     re.DOTALL,
 )
+_VLAN = re.compile(r"^(?:push_vlan|set\(vlan)\((?:tpid=0x[0-9a-f]+,)?vid=(?P<vid>\d+)\b")
 _PORT = re.compile(r"^[A-Za-z0-9_.:@-]+$")
 _NOT_PORTS = {"drop", "pop_vlan", "pop_eth", "pop_nsh", "ct", "ct_clear", "pop_mpls", "<empty>"}
 
@@ -24,10 +25,12 @@ class Output(path.Model):
     """The tunnel's other end; empty for a device."""
     key: int | None = None
     """The tunnel's key, where it has one."""
+    vlan: int | None = None
+    """The VLAN tag that these actions gave the packet; None where they gave it none."""
 
     def __str__(self) -> str:
         if not self.remote:
-            return f"datapath port {self.port}"
+            return f"datapath port {self.port}" + (f" with VLAN tag {self.vlan}" if self.vlan is not None else "")
         return f"the tunnel to {self.remote}" + (f" with key {self.key:#x}" if self.key is not None else "")
 
 
@@ -61,15 +64,24 @@ def outputs(text: str) -> list[Output]:
 class _Header:
     """The tunnel header that the next packet out would get."""
 
-    def __init__(self, remote: str = "", key: int | None = None, port: str = "", *, pushed: bool = False) -> None:
+    def __init__(
+        self,
+        remote: str = "",
+        key: int | None = None,
+        port: str = "",
+        *,
+        pushed: bool = False,
+        vlan: int | None = None,
+    ) -> None:
         self.remote = remote
         self.key = key
+        self.vlan = vlan
         self.port = port
         """The kernel's port for tunnels of this type; empty until it is seen."""
         self.pushed = pushed
 
     def copy(self) -> "_Header":
-        return _Header(self.remote, self.key, self.port, pushed=self.pushed)
+        return _Header(self.remote, self.key, self.port, pushed=self.pushed, vlan=self.vlan)
 
     def output(self, port: str) -> Output:
         """Send the packet out of a port; a header that was pushed is on this packet alone."""
@@ -78,7 +90,7 @@ class _Header:
             self.remote, self.key, self.pushed = "", None, False
             return sent
         if not self.remote:
-            return Output(port=port)
+            return Output(port=port, vlan=self.vlan)
         self.port = self.port or port
         return Output(port=port, remote=self.remote, key=self.key) if port == self.port else Output(port=port)
 
@@ -87,11 +99,15 @@ def _outputs(text: str, header: _Header) -> Iterator[Output]:
     for part in split(text):
         if (tunnel := _TUNNEL_SET.match(part)) is not None:
             fields = tunnel["fields"]
-            header = _Header(_field(fields, "dst", "ipv6_dst"), _key(fields))
+            header = _Header(_field(fields, "dst", "ipv6_dst"), _key(fields), vlan=header.vlan)
         elif (push := _PUSH.match(part)) is not None:
             if header.pushed:
                 yield header.output("")
             header = _Header(_outer_destination(push["fields"]), _key(push["fields"]), pushed=True)
+        elif (tag := _VLAN.match(part)) is not None:
+            header.vlan = int(tag["vid"])
+        elif part == "pop_vlan":
+            header.vlan = None
         elif (nested := _NESTED.match(part)) is not None:
             yield from _outputs(nested["inner"], header.copy())
         elif part not in _NOT_PORTS and _PORT.match(part):

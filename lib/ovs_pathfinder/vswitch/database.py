@@ -78,6 +78,13 @@ class Switch(path.Model):
         locals_ = [one.options.get("local_ip", "") for one in self.interfaces if "remote_ip" in one.options]
         return next((address for address in locals_ if address), "")
 
+    def uplinks(self, bridge: str) -> tuple[Interface, ...]:
+        """Return the open interfaces by which a bridge reaches the world outside its host."""
+        kinds = ("", "system", "dpdk", "afxdp")
+        return tuple(
+            one for one in self.interfaces if one.bridge == bridge and one.type in kinds and (one.ofport or -1) > 0
+        )
+
     def system_devices(self, bridge: str) -> tuple[str, ...]:
         """Return the names of the bridge's devices that are neither internal, patch nor tunnel."""
         return tuple(one.name for one in self.interfaces if one.bridge == bridge and one.type in ("", "system"))

@@ -10,7 +10,9 @@ from ovs_pathfinder import path
 if TYPE_CHECKING:
     from .. import hosts
 
-Word = Literal["gre", "vxlan", "ip4", "ip6", "icmp", "tcp", "no-l2pop", "warm", "cold"]
+Word = Literal[
+    "gre", "vxlan", "vlan", "flat", "tunnelled", "physical", "ip4", "ip6", "icmp", "tcp", "no-l2pop", "warm", "cold"
+]
 """What a setting may be; `tests.lab.matrix` has the settings."""
 
 
@@ -20,6 +22,7 @@ class Second:
 
     code: str
     hop: path.Hop
+    """With br-tun for the bridge behind br-int, whatever bridge that is in a setting."""
     direction: path.Direction | None = None
     told: bool = False
     """Whether a diagnosis must name it; else it is enough that nothing denies it."""
@@ -49,9 +52,23 @@ class Truth:
         """Return all codes that are right, the best first."""
         return (self.tcp if protocol == "tcp" and self.tcp else self.code, *self.also)
 
-    def place(self, *, cold: bool) -> tuple[path.Hop | None, path.Direction | None]:
-        """Return hop and direction."""
-        return self.cold if cold and self.cold else (self.hop, self.direction)
+    def place(self, *, cold: bool, physical: bool = False) -> tuple[path.Hop | None, path.Direction | None]:
+        """Return hop and direction; on a physical network another bridge is in the place of br-tun."""
+        hop, direction = self.cold if cold and self.cold else (self.hop, self.direction)
+        return (behind(hop, physical=physical) if hop else None), direction
+
+    def later(self, *, physical: bool = False) -> Second | None:
+        """Return the second fault."""
+        return self.second and dataclasses.replace(self.second, hop=behind(self.second.hop, physical=physical))
+
+
+def behind(hop: path.Hop, *, physical: bool) -> path.Hop:
+    """Return a hop, with the physical network's bridge for br-tun where packets travel on one."""
+    names: dict[path.Hop, path.Hop] = {
+        "source-br-tun": "source-br-phys",
+        "destination-br-tun": "destination-br-phys",
+    }
+    return names.get(hop, hop) if physical else hop
 
 
 class Fault(Protocol):

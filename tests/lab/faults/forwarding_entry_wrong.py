@@ -3,7 +3,16 @@
 from .. import hosts, topology
 from . import Truth, _stray
 
-TRUTH = Truth("broken", "forwarding-entry-wrong", "source-br-tun", "forward", unless=("no-l2pop",))
+TRUTH = Truth(
+    "broken",
+    "forwarding-entry-wrong",
+    "source-br-tun",
+    "forward",
+    unless=(
+        "physical",
+        "no-l2pop",
+    ),
+)
 
 
 def inject(lab: hosts.Lab) -> None:

@@ -3,7 +3,16 @@
 from .. import hosts
 from . import Truth
 
-TRUTH = Truth("degraded", "mtu-too-small", "underlay", "forward", unless=("tcp",))
+TRUTH = Truth(
+    "degraded",
+    "mtu-too-small",
+    "underlay",
+    "forward",
+    unless=(
+        "physical",
+        "tcp",
+    ),
+)
 
 
 def inject(lab: hosts.Lab) -> None:

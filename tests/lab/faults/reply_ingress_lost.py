@@ -3,7 +3,7 @@
 from .. import hosts, topology
 from . import Truth, _stray
 
-TRUTH = Truth("broken", "forwarding-entry-wrong", "destination-br-tun", "reply", unless=("no-l2pop",))
+TRUTH = Truth("broken", "forwarding-entry-wrong", "destination-br-tun", "reply", unless=("no-l2pop", "physical"))
 
 
 def inject(lab: hosts.Lab) -> None:

@@ -3,7 +3,7 @@
 from .. import hosts, topology
 from . import Truth
 
-TRUTH = Truth("broken", "segment-missing", "destination-br-tun", "forward")
+TRUTH = Truth("broken", "segment-missing", "destination-br-tun", "forward", unless=("physical",))
 
 
 def inject(lab: hosts.Lab) -> None:

@@ -9,6 +9,7 @@ TRUTH = Truth(
     "destination-br-tun",
     "forward",
     second=Second("port-disabled", "destination-br-int", "reply"),
+    unless=("physical",),
 )
 
 

@@ -3,7 +3,7 @@
 from .. import hosts
 from . import Truth
 
-TRUTH = Truth("broken", "tunnel-missing", "source-br-tun", "forward")
+TRUTH = Truth("broken", "tunnel-missing", "source-br-tun", "forward", unless=("physical",))
 
 
 def inject(lab: hosts.Lab) -> None:

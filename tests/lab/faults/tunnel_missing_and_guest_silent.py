@@ -3,7 +3,14 @@
 from .. import hosts
 from . import Second, Truth, guest_silent, tunnel_missing
 
-TRUTH = Truth("broken", "tunnel-missing", "source-br-tun", "forward", second=Second("guest-silent", "guest", "forward"))
+TRUTH = Truth(
+    "broken",
+    "tunnel-missing",
+    "source-br-tun",
+    "forward",
+    second=Second("guest-silent", "guest", "forward"),
+    unless=("physical",),
+)
 
 
 def inject(lab: hosts.Lab) -> None:

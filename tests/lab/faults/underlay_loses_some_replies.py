@@ -3,7 +3,7 @@
 from .. import hosts
 from . import Truth, _lossy_wire
 
-TRUTH = Truth("degraded", "underlay-loss", "underlay", "reply")
+TRUTH = Truth("degraded", "underlay-loss", "underlay", "reply", unless=("physical",))
 
 
 def inject(lab: hosts.Lab) -> None:

@@ -1,4 +1,4 @@
-"""Nothing passes between the tunnel ends of the two hosts."""
+"""Nothing passes between the two hosts."""
 
 from .. import hosts
 from . import Truth

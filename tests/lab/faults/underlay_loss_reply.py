@@ -3,7 +3,7 @@
 from .. import hosts
 from . import Truth, _firewall
 
-TRUTH = Truth("broken", "underlay-loss", "underlay", "reply")
+TRUTH = Truth("broken", "underlay-loss", "underlay", "reply", unless=("physical",))
 
 
 def inject(lab: hosts.Lab) -> None:

@@ -3,7 +3,7 @@
 from .. import hosts, processes, topology
 from . import Truth
 
-TRUTH = Truth("broken", "underlay-unroutable", "source-underlay", "forward")
+TRUTH = Truth("broken", "underlay-unroutable", "source-underlay", "forward", unless=("physical",))
 
 
 def inject(lab: hosts.Lab) -> None:

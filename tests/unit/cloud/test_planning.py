@@ -233,7 +233,6 @@ Change = tuple[str, int, dict[str, Any]]
             "of type gre, but the agent on .* has tunnels of vxlan",
         ),
         (("ports", 1, {"status": "DOWN"}), "is DOWN"),
-        (("ports", 1, {"device_owner": "trunk:subport"}), "has no device of its own"),
         (("ports", 1, {"admin_state_up": False}), "switched off"),
         (("ports", 1, {"binding:vif_type": "binding_failed"}), "could not bind .*vif_type binding_failed"),
         (("ports", 1, {"binding:vif_type": "hw_veb"}), "plugged as hw_veb"),
@@ -289,13 +288,51 @@ def test_what_cannot_be_planned_is_refused(clouds: sky.Sky, asked: dict[str, Any
         clouds.plan(**asked)
 
 
+def physical(clouds: sky.Sky, kind: str, segment: int | None, **bridges: str) -> None:
+    """Put the management network onto a physical one; `bridges` are the agents' mappings, by their number."""
+    about = {
+        "provider:network_type": kind,
+        "provider:segmentation_id": segment,
+        "provider:physical_network": "physnet1",
+    }
+    clouds.spoil("networks", 0, about)
+    for number, agent in enumerate(clouds.content["agents"]):
+        mappings = {"physnet1": bridges[f"_{number}"]} if f"_{number}" in bridges else {}
+        agent["configurations"] = {"bridge_mappings": mappings, "tunnel_types": []}
+
+
+@pytest.mark.parametrize(("kind", "segment"), [("vlan", 753), ("flat", None)])
+def test_networks_without_tunnels_lead_over_the_bridges_of_their_physical_network(
+    clouds: sky.Sky, kind: str, segment: int | None
+) -> None:
+    physical(clouds, kind, segment, _0="br-ex", _1="br-data")
+
+    plan = clouds.plan()
+
+    assert (plan.network.type, plan.network.segmentation_id, plan.network.physical_network) == (
+        kind,
+        segment,
+        "physnet1",
+    )
+    assert (plan.source.physical_bridge, plan.destination.physical_bridge) == ("br-ex", "br-data")
+    assert plan.stretch == "br-ex to br-data"
+    assert plan.warnings == ()
+
+
+def test_host_without_a_bridge_for_the_physical_network_is_told(clouds: sky.Sky) -> None:
+    physical(clouds, "vlan", 753, _0="br-ex")
+
+    (warning,) = clouds.plan().warnings
+
+    assert f"The agent on {sky.COMPUTE_HOST} has no bridge for the physical network physnet1" in warning
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("networks", 0, {"provider:network_type": "vlan"}), "of type vlan: its packets take a physical"),
-        (("networks", 0, {"provider:network_type": "flat"}), "of type flat: its packets take a physical"),
+        (("ports", 1, {"device_owner": "trunk:subport"}), "is a trunk's subport: .*name the parent port"),
         (("networks", 0, {"provider:network_type": "local"}), "of type local: its packets never leave"),
-        (("networks", 0, {"provider:network_type": "stt"}), "of type stt: .*Only gre, vxlan and geneve"),
+        (("networks", 0, {"provider:network_type": "stt"}), "of type stt: .*Only gre, vxlan, geneve, vlan and flat"),
         (("networks", 0, {"provider:segmentation_id": None}), "no segmentation id"),
         (("networks", 0, {"provider:network_type": ...}), "several segments, or the credentials lack"),
         (("networks", 0, {"id": "gone"}), "does not show the network"),

@@ -29,6 +29,8 @@ each_ip = pytest.mark.parametrize("ip", [4, 6])
 class Here:
     """What a host brings to the path, as far as it matters here."""
 
+    plan: path.Plan
+    bridge: str
     roles: tuple[path.Role, ...]
     devices: Mapping[path.Role, record.Device]
     switch: database.Switch
@@ -54,12 +56,19 @@ PATCHES = (
 
 
 def ways(
-    *roles: path.Role, at: path.Role = "source", patches: tuple[database.Interface, ...] = PATCHES, **changes: Any
+    *roles: path.Role,
+    at: path.Role = "source",
+    patches: tuple[database.Interface, ...] = PATCHES,
+    network: path.Network | None = None,
+    **changes: Any,
 ) -> bypass.Ways:
     devices: dict[path.Role, record.Device] = {
         role: device(**{"ofport": 3 if role == "source" else 4, **changes}) for role in roles
     }
-    here = Here(roles, devices, database.Switch(bridges=("br-int", "br-tun"), interfaces=patches))
+    plan = plans.of(6, "icmp")
+    plan = plan.model_copy(update={"network": network or plan.network})
+    bridge = "br-tun" if plan.network.is_tunnelled else "br-ex"
+    here = Here(plan, bridge, roles, devices, database.Switch(bridges=("br-int", bridge), interfaces=patches))
     return bypass.ways(cast("local.Local", here), at)
 
 
@@ -69,6 +78,19 @@ def test_at_the_source_answers_come_from_the_tunnels_in_the_local_vlan() -> None
 
 def test_at_the_destination_requests_do() -> None:
     assert ways("destination", at="destination") == bypass.Ways(forward="in_port=9,dl_vlan=5", reply="in_port=4")
+
+
+@pytest.mark.parametrize(("kind", "match"), [("vlan", "dl_vlan=753"), ("flat", "vlan_tci=0")])
+def test_packets_of_a_physical_network_get_the_local_vlan_first(kind: Literal["vlan", "flat"], match: str) -> None:
+    segment = 753 if kind == "vlan" else None
+    network = path.Network(id="n", name="provider", type=kind, segmentation_id=segment, physical_network="physnet1")
+
+    assert ways("source", network=network) == bypass.Ways(
+        forward="in_port=3", reply=f"in_port=7,{match}", reply_actions="mod_vlan_vid:5,NORMAL"
+    )
+    assert ways("destination", at="destination", network=network) == bypass.Ways(
+        forward=f"in_port=7,{match}", reply="in_port=4", forward_actions="mod_vlan_vid:5,NORMAL"
+    )
 
 
 @pytest.mark.parametrize("at", ["source", "destination"])
