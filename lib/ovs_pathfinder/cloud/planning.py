@@ -146,8 +146,8 @@ def _refuse(end: pairing.End) -> None:
         )
     if port.device_owner == "trunk:subport":
         raise errors.PathfinderError(
-            f"{label}, port {port.id}, is a trunk's subport: its packets are tagged on the device of the trunk's parent "
-            "port, where they cannot be told yet; name the parent port, or another port of the network."
+            f"{label}, port {port.id}, is a trunk's subport: its packets are tagged on the device of the trunk's "
+            "parent port, where they cannot be told yet; name the parent port, or another port of the network."
         )
     if port.host is None:
         raise errors.PathfinderError(
