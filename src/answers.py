@@ -72,7 +72,7 @@ def nothing_arrived(plan: path.Plan) -> str:
 
 def next_trial(plan: path.Plan, results: Results, made: Sequence[record.Trial]) -> Results:
     """Say which trial would tell more, where packets stop in a br-int and it has not been made."""
-    tried = [(one.trial, one.role) for one in made]
+    tried: list[tuple[str, path.Role]] = [(one.trial, one.role) for one in made]
     role = trials.called_for(plan, results["verdict"], results.get("hop", ""), tried)
     if role is None:
         return {}

@@ -283,6 +283,8 @@ class Engine:
             self.unsettled.discard(name)
             raise
         self.unsettled.discard(name)
+        if unit == self.leader:
+            self.turns.aliases[unit] = answer.unit
         return answer
 
     def _tell(self, way: _Way, stage: Stage, text: str, unit: str = "") -> None:

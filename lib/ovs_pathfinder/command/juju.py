@@ -24,6 +24,8 @@ GRACE = 15.0
 """Seconds that Juju may take, beyond an action's time limit, to say that it is over."""
 _QUEUED = re.compile(r"^\s*- task (?P<task>\d+) on (?:unit-)?(?P<unit>\S+)")
 _SAID = re.compile(r"^\d\d:\d\d:\d\d (?P<text>.+)$")
+_LOGGED = re.compile(r"^\S+ \S+ \S+ \S+ ")
+"""The time before a line of the log, as Go prints it: 2022-03-14 10:15:00 +0000 UTC."""
 _LATE = re.compile(r"timed out|timeout")
 _MOST_PRINTED = 300
 _LONGEST_LINE = 2**20
@@ -199,8 +201,11 @@ class Juju:
     async def _run_old(
         self, begun: _Begun, action: str, params: Mapping[str, Any], within: float, log: Log
     ) -> Mapping[str, Any]:
+        heard: list[str] = []
+
         def read(line: str) -> None:
             if said := _SAID.match(line):
+                heard.append(said["text"])
                 log(said["text"])
 
         with _file(params, self.binary) as options:
@@ -217,6 +222,8 @@ class Juju:
             raise TooLate(begun.unit, action, within)
         if not found:
             raise self._refused(command, status, err)
+        for line in () if heard else found.get("log") or ():  # it was over before anybody could follow it
+            log(_LOGGED.sub("", line))
         return found
 
     async def _withdraw(self, begun: _Begun, doing: "asyncio.Future[Any]") -> None:

@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 
 
 @dataclasses.dataclass
 class Turns:
     """Which units are being asked, and who waits for them, in the order in which they came."""
 
-    aliases: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+    aliases: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
     """Which unit a name such as `APPLICATION/leader` stands for."""
     _busy: set[str] = dataclasses.field(default_factory=set[str])
     _waiting: "list[tuple[frozenset[str], asyncio.Future[None]]]" = dataclasses.field(
@@ -55,8 +55,9 @@ class Turns:
     @contextlib.asynccontextmanager
     async def at(self, name: str) -> AsyncGenerator[None]:
         """Ask one unit in its turn."""
-        await self.take(name)
+        unit = self.unit(name)
+        await self.take(unit)
         try:
             yield
         finally:
-            self.free(name)
+            self.free(unit)
