@@ -211,13 +211,12 @@ def sweep(given: Given, sources: tuple[str, ...], status: str, loadbalancer: str
         units = await client.units(given.common.application)
         chosen = sweep_.sources(units, sources)
         asked = sweep_.beside(units)
-        if network:
-            answer = await by.client.run(asked, "find-port", {"what": network}, within=sweep_.LIST)
-            return sweep_.jobs(chosen, sweep_.ports(answer, network))
         wanted = {"status": status, "loadbalancer": loadbalancer, "limit": sweep_.LISTED}
-        params = {key: value for key, value in wanted.items() if value}
-        answer = await by.client.run(asked, "list-amphorae", params, within=sweep_.LIST)
-        return sweep_.jobs(chosen, sweep_.destinations(answer))
+        action, params = ("find-port", {"what": network}) if network else ("list-amphorae", _without_empty(wanted))
+        answer = await by.client.run(asked, action, params, within=sweep_.LIST)
+        for note in sweep_.notes(answer):
+            shown.say(note)
+        return sweep_.jobs(chosen, sweep_.ports(answer, network) if network else sweep_.destinations(answer))
 
     wanted = _with_engine(given, find, client)
     if not wanted:
@@ -246,7 +245,7 @@ def list_(given: Given, status: str, loadbalancer: str, form: str) -> int:
 
     async def work(by: "engine.Engine", shown: "view.Silent") -> str:
         units = await client.units(given.common.application)
-        params = {key: value for key, value in (("status", status), ("loadbalancer", loadbalancer)) if value}
+        params = _without_empty({"status": status, "loadbalancer": loadbalancer})
         answer = await by.client.run(sweep_.beside(units), "list-amphorae", params, within=sweep_.LIST)
         if form == "json":
             return engine.result(answer, "answer") + "\n"
@@ -329,6 +328,10 @@ def clean_up(given: Given, units: tuple[str, ...], dry_run: bool) -> int:
     for text, is_done in answers:
         click.echo(text, err=not is_done)
     return OK if all(is_done for _, is_done in answers) else WRONG
+
+
+def _without_empty(params: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in params.items() if value}
 
 
 def _client(common: Common) -> "juju.Juju":

@@ -9,8 +9,6 @@ import collections
 import dataclasses
 from collections.abc import Callable, Sequence
 
-import pydantic
-
 from .. import errors, path
 from ..report import outcome
 from . import engine, juju
@@ -23,8 +21,8 @@ LIST = 90.0
 """Seconds that listing may take."""
 
 
-class Amphora(path.Model):
-    """An amphora as list-amphorae tells of it, as far as a sweep needs it."""
+class _Amphora(path.Model):
+    """As far as a sweep needs it."""
 
     id: str
     status: str
@@ -33,11 +31,31 @@ class Amphora(path.Model):
     unit: str = ""
 
 
-class Amphorae(path.Model):
+class _Amphorae(path.Model):
     """The answer of list-amphorae."""
 
-    summary: str
-    amphorae: tuple[Amphora, ...]
+    amphorae: tuple[_Amphora, ...]
+
+
+class _Network(path.Model):
+    id: str
+    name: str = ""
+
+
+class _Found(path.Model):
+    port: path.Port | None = None
+    network: _Network | None = None
+    server: str = ""
+    unit: str = ""
+
+
+class _Ports(path.Model):
+    """The answer of find-port."""
+
+    ports: tuple[_Found, ...]
+
+
+class _Notes(path.Model):
     notes: tuple[str, ...] = ()
 
 
@@ -61,13 +79,7 @@ class Job:
 
 def destinations(answer: juju.Answer) -> list[Port]:
     """Return the amphorae that can be traced to, from the answer of list-amphorae."""
-    try:
-        found = Amphorae.model_validate_json(engine.result(answer, "answer"))
-    except pydantic.ValidationError as error:
-        raise errors.PathfinderError(
-            f"the amphorae that {answer.unit} lists cannot be read ({error.errors()[0]['msg']}): "
-            "its charm is of another revision than this command"
-        ) from error
+    found = engine.read(_Amphorae, answer, "answer")
     return [
         Port(
             one.management_address or one.id, f"amphora {one.id[:8]} {one.status} {one.loadbalancer}".strip(), one.unit
@@ -78,8 +90,29 @@ def destinations(answer: juju.Answer) -> list[Port]:
 
 
 def ports(answer: juju.Answer, network: str) -> list[Port]:
-    """Return the ports of a network that can be traced to, from the answer of find-port."""
-    return []
+    """Return the ports of a network that a host or a guest answers at, from the answer of find-port.
+
+    Raises:
+        PathfinderError: It was no network that was found.
+    """
+    found = engine.read(_Ports, answer, "answer").ports
+    if not any(one.network and network in (one.network.name, one.network.id) for one in found):
+        raise errors.PathfinderError(f"{network} is no network with ports; name one by its name or id")
+    return [
+        Port(one.port.addresses[0], " ".join((one.port.name or one.port.id, one.server)).strip(), one.unit)
+        for one in found
+        if one.port and one.port.addresses and one.port.host and not _is_nobodys(one.port)
+    ]
+
+
+def _is_nobodys(port: path.Port) -> bool:
+    """Whether a port is Neutron's own, which plan-path refuses, or a source itself."""
+    return port.device_owner.startswith(("network:", "Octavia:")) or port.name.startswith("octavia-health-manager-")
+
+
+def notes(answer: juju.Answer) -> tuple[str, ...]:
+    """Return what an answer says that it lacks."""
+    return engine.read(_Notes, answer, "answer").notes
 
 
 def sources(units: Sequence[juju.Unit], wanted: Sequence[str]) -> list[juju.Unit]:

@@ -1,4 +1,5 @@
 import asyncio
+import json
 
 import pytest
 
@@ -156,5 +157,25 @@ def test_neighbours_in_the_list_share_no_unit():
 
 
 def test_what_is_listed_and_cannot_be_read_is_said():
-    with pytest.raises(errors.PathfinderError, match="its charm is of another revision"):
+    with pytest.raises(errors.PathfinderError, match="of another revision"):
         sweep.destinations(juju.Answer("ovs-pathfinder/0", {"answer": "{}"}))
+
+
+def answer_of_find_port(**network: str) -> juju.Answer:
+    port = {"id": "p", "name": "web", "mac": "fa:16:3e:00:00:01", "addresses": ["fc00::1"], "host": "compute-0"}
+    odd = ({"host": ""}, {"device_owner": "network:dhcp"}, {"name": "octavia-health-manager-octavia-0-listen-port"})
+    found = [{"port": {**port, **more}, "network": network, "unit": "ovs-pathfinder/1"} for more in ({}, *odd)]
+    return juju.Answer("ovs-pathfinder/0", {"answer": json.dumps({"ports": found, "notes": ["There may be more."]})})
+
+
+@pytest.mark.parametrize("network", ["net", "the-id"])
+def test_ports_of_a_network_are_those_that_somebody_answers_at(network: str):
+    answer = answer_of_find_port(name="net", id="the-id")
+
+    assert sweep.ports(answer, network) == [sweep.Port("fc00::1", "web", "ovs-pathfinder/1")]
+    assert sweep.notes(answer) == ("There may be more.",)
+
+
+def test_what_is_no_network_is_not_swept():
+    with pytest.raises(errors.PathfinderError, match="web is no network with ports"):
+        sweep.ports(answer_of_find_port(name="net", id="the-id"), "web")
