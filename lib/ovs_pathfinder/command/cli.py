@@ -4,7 +4,6 @@ Exit status: 0 the path is ok, 1 it is broken or degraded, 2 it cannot be told, 
 or with the environment, 130 interrupted. What costs much to import is imported by the command that needs it.
 """
 
-import asyncio
 import dataclasses
 import io
 import os
@@ -310,6 +309,8 @@ def explain(code: str | None) -> int:
 @click.pass_obj
 def clean_up(given: Given, units: tuple[str, ...], dry_run: bool) -> int:
     """Undo what is left of temporary changes, on some units of ovs-pathfinder or on all."""
+    import asyncio
+
     client = _client(given.common)
 
     async def on(by: "engine.Engine", unit: str) -> tuple[str, bool]:
@@ -348,6 +349,8 @@ def _with_engine(
     total: int = 1,
 ) -> Value:
     """Do some work with an engine, show its progress, and leave nothing behind where it is interrupted."""
+    import asyncio
+
     from . import engine, interruption, view
 
     asked = client or _client(given.common)
