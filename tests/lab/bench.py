@@ -19,7 +19,7 @@ from typing import Any
 import jubilant
 import yaml
 
-from . import demo, faults, hosts, topology
+from . import bench_sweep, demo, faults, hosts, topology
 
 ROUNDS = 3
 COUNT, INTERVAL = 5, 0.2
@@ -196,4 +196,5 @@ def _trials(charm: Charm, hand: Hand) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({fault: measure(fault) for fault in ("none", "switch-disobeys")}, indent=2))
+    measured = {fault: measure(fault) for fault in ("none", "switch-disobeys")}
+    print(json.dumps({**measured, "sweep": bench_sweep.measure()}, indent=2))
