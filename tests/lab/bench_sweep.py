@@ -1,4 +1,4 @@
-"""Measure what a sweep costs the operator's machine in time and memory, against a quarter of its paths; print it as JSON.
+"""Measure what a sweep costs the operator in time and memory, against one of a quarter of its paths; print it as JSON.
 
 `python -m tests.lab.bench_sweep` sweeps from 3 units of Octavia to 197 compute hosts, through the real engine, with
 units that answer at once: what is left is the scheduling, the reading of answers and the writing of the report. The

@@ -166,7 +166,7 @@ class Sweep:
     _changed: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
 
     async def run(self, wanted: Sequence[Job]) -> outcome.Outcomes:
-        """Trace all pairs; the outcomes are in the order of `wanted`."""
+        """Trace all pairs; the outcomes are in the order of sources, then of destinations as they were listed."""
         left = collections.deque(enumerate(wanted))
         found: dict[int, outcome.Outcome] = {}
         running: set[asyncio.Task[None]] = set()
@@ -184,7 +184,9 @@ class Sweep:
             for one in running:
                 one.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-        return outcome.Outcomes(paths=tuple(found[at] for at in range(len(wanted))))
+        listed = {port: at for at, port in enumerate(dict.fromkeys(job.pair.destination for job in wanted))}
+        ordered = sorted(found.values(), key=lambda one: (one.source, listed[one.destination]))
+        return outcome.Outcomes(paths=tuple(ordered))
 
     def _next(self, left: "collections.deque[tuple[int, Job]]") -> tuple[int, Job] | None:
         """Take the first pair whose destination nobody asks; those of units that were given up cost nothing."""

@@ -73,7 +73,9 @@ class Live(Lines):
 
     def say(self, text: str) -> None:
         """Print above what moves."""
-        self._console.print(text, style="dim", highlight=False, markup=False, soft_wrap=True)
+        from rich import text as text_
+
+        self._console.print(text_.Text(text, style="dim"), soft_wrap=True)
 
     def tell(self, event: engine.Event) -> None:
         """Show a step on the way."""
