@@ -39,6 +39,7 @@ class Common:
     application: str = APPLICATION
     quiet: bool = False
     debug: bool = False
+    """Is looked up again where an error is met that nobody expected."""
 
 
 @dataclasses.dataclass
@@ -319,7 +320,8 @@ def clean_up(given: Given, units: tuple[str, ...], dry_run: bool) -> int:
         except errors.PathfinderError as error:
             return f"{unit}: {error}", False
         told = (answer.results.get(key, "") for key in ("summary", "undone", "conflicts", "found", "latest"))
-        return "\n    ".join(line for text in told for line in text.splitlines()).join((f"{unit}: ", "")), True
+        lines = "\n    ".join(line for text in told for line in text.splitlines())
+        return f"{answer.unit}: {lines}", True
 
     async def work(by: "engine.Engine", shown: "view.Silent") -> list[tuple[str, bool]]:
         names = units or [one.name for one in await client.units(given.common.application)]
@@ -404,18 +406,18 @@ def status(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except Exception as error:
-        return _unexpected(error)
+        return _unexpected(error, "--debug" in (sys.argv if arguments is None else arguments))
     return found if isinstance(found, int) else OK
 
 
-def _unexpected(error: Exception) -> int:
+def _unexpected(error: Exception, is_shown: bool) -> int:
     from . import interruption
 
     if isinstance(error, interruption.Interrupted):
         for sentence in error.sentences:
             print(sentence, file=sys.stderr)
         return INTERRUPTED
-    if "--debug" in sys.argv:
+    if is_shown:
         raise error
     _complain(f"it met an error of its own ({type(error).__name__}: {error}); please report it with what --debug shows")
     return WRONG

@@ -169,7 +169,11 @@ class Engine:
         found = await self._report(way)
         if (wanted := await _wanted(found, trial, confirm)) is not None:
             await self._try(way, wanted, settings)
-            found = await self._report(way)
+            try:
+                found = await self._report(way)
+            except errors.PathfinderError as error:  # what was known before the trial is worth telling
+                problems = (*way.problems, str(error))
+                found = found.model_copy(update={"problems": tuple(dict.fromkeys(problems))})
         return found
 
     async def report(self, run: str) -> outcome.Outcome:

@@ -22,6 +22,8 @@ ANSWER = 30.0
 """Seconds that Juju may take to answer a question that waits for no action."""
 GRACE = 15.0
 """Seconds that Juju may take, beyond an action's time limit, to say that it is over."""
+_UNDOING = ("clean-up",)
+"""Actions that go on where nobody waits for them any more: they undo what others have left."""
 _QUEUED = re.compile(r"^\s*- task (?P<task>\d+) on (?:unit-)?(?P<unit>\S+)")
 _SAID = re.compile(r"^\d\d:\d\d:\d\d (?P<text>.+)$")
 _LOGGED = re.compile(r"^\S+ \S+ \S+ \S+ ")
@@ -86,6 +88,7 @@ class _Begun:
 
     task: str = ""
     unit: str = ""
+    is_undoing: bool = False
     queued: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
 
 
@@ -150,6 +153,8 @@ class Juju:
     ) -> Answer:
         """Run an action on a unit to its end; whoever is cancelled while waiting here has the action cancelled too.
 
+        But for clean-up, which goes on: it undoes what others have left.
+
         Args:
             unit: Its name, or `APPLICATION/leader`.
             action: The action's name.
@@ -162,7 +167,7 @@ class Juju:
             TooLate: It did not end in time.
             JujuError: Juju did not take it.
         """
-        begun = _Begun(unit=unit)
+        begun = _Begun(unit=unit, is_undoing=action in _UNDOING)
         steps = self._run_old if await self.is_old() else self._run_new
         doing = asyncio.ensure_future(steps(begun, action, params, within, log or _ignore))
         try:
@@ -240,7 +245,7 @@ class Juju:
 
     async def _cancel(self, begun: _Begun) -> None:
         """Ask Juju to cancel a task; 2.9 knows the command by the same name."""
-        if begun.task:
+        if begun.task and not begun.is_undoing:
             with contextlib.suppress(JujuError):
                 await self._ask("cancel-task", begun.task)
 

@@ -70,6 +70,20 @@ def test_trial_that_the_diagnosis_calls_for_is_made_and_reported():
     assert client.given["path-report"][1]["evidence"].count('"rendezvous"') == 2
 
 
+def test_report_before_a_trial_is_kept_where_none_can_be_made_after_it():
+    client = model.Model(worlds={"fc00::1": DISOBEYED})
+
+    def before(_: str, action: str) -> None:
+        if action == "try-flows":
+            client.failing[LEADER, "path-report"] = "Juju restarts"
+
+    client.before = before
+
+    found = trace(client, "auto")
+
+    assert (found.verdict, found.problems) == ("broken", (f"path-report on {LEADER} failed: Juju restarts",))
+
+
 @pytest.mark.parametrize("answer", [True, False])
 def test_operator_decides_where_one_can_be_asked(answer: bool):
     client = model.Model(worlds={"fc00::1": DISOBEYED})

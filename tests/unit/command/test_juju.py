@@ -97,6 +97,28 @@ def test_who_is_cancelled_while_waiting_has_the_task_cancelled(
     conftest.until(lambda: statuses(lab) == ["aborted"])
 
 
+def test_clean_up_goes_on_where_nobody_waits_for_it(
+    lab: conftest.Lab, client: juju.Juju, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(juju, "_UNDOING", ("wait-for",))
+    gate = tmp_path / "gate"
+
+    async def cut_off() -> None:
+        doing = asyncio.ensure_future(client.run("throwaway/1", "wait-for", {"path": str(gate)}, within=60))
+        while not pathlib.Path(f"{gate}.throwaway-1").exists():
+            await asyncio.sleep(0.02)
+        doing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await doing
+
+    asyncio.run(cut_off())
+    before = statuses(lab)
+    gate.touch()
+
+    assert before == ["running"]
+    conftest.until(lambda: statuses(lab) == ["completed"])
+
+
 @versions
 def test_cancelled_before_the_task_has_an_id_it_is_cancelled_all_the_same(
     lab: conftest.Lab, client: juju.Juju, version: str, tmp_path: pathlib.Path
