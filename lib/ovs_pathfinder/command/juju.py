@@ -242,6 +242,8 @@ class Juju:
             queued.cancel()
             doing.cancel()
             await asyncio.wait({doing}, timeout=GRACE)
+            if doing.done() and not doing.cancelled():
+                doing.exception()  # else asyncio complains that nobody has looked at it
 
     async def _cancel(self, begun: _Begun) -> None:
         """Ask Juju to cancel a task; 2.9 knows the command by the same name."""
