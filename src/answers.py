@@ -71,16 +71,12 @@ def nothing_arrived(plan: path.Plan) -> str:
 
 def next_trial(plan: path.Plan, results: Results, made: Sequence[record.Trial]) -> Results:
     """Say which trial would tell more, where packets stop in a br-int and it has not been made."""
-    hop = results.get("hop", "")
-    role: path.Role = "source" if hop.startswith("source") else "destination"
-    is_alone = role == "source" or plan.same_host
-    units = [plan.source.unit] if is_alone else [plan.source.unit, plan.destination.unit]
-    is_tried = any((one.trial, one.role) == ("flows", role) for one in made)
-    if not hop.endswith("br-int") or results["verdict"] != "broken" or is_tried or not all(units):
+    tried: list[tuple[str, path.Role]] = [(one.trial, one.role) for one in made]
+    role = trials.called_for(plan, results["verdict"], results.get("hop", ""), tried)
+    if role is None:
         return {}
-    return {
-        "next": command(" ".join(units), f"try-flows run={plan.run}{'' if role == 'source' else ' at=destination'}")
-    }
+    at = "" if role == "source" else " at=destination"
+    return {"next": command(" ".join(trials.units(plan, role)), f"try-flows run={plan.run}{at}")}
 
 
 def trial(found: record.Trial, application: str) -> Results:

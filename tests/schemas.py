@@ -7,13 +7,14 @@ from typing import Any
 
 import inspections
 from ovs_pathfinder.diagnosis import verdict
+from ovs_pathfinder.report import outcome
 
 FOLDER = pathlib.Path(__file__).resolve().parents[1] / "docs" / "reference" / "schemas"
 
 
 def all_of_them() -> dict[str, dict[str, Any]]:
-    """Return each schema by its file's name: of the diagnosis, and of the answer of each action that asks."""
-    models: dict[str, Any] = {"diagnosis": verdict.Diagnosis}
+    """Return each schema by its file's name: of diagnosis and paths, and of the answer of each action that asks."""
+    models: dict[str, Any] = {"diagnosis": verdict.Diagnosis, "paths": outcome.Outcomes}
     for action, module in inspections.MODULES.items():
         models[action] = importlib.import_module(f"ovs_pathfinder.inspection.{module}").Answer
     return {f"{name}.schema.json": model.model_json_schema(mode="serialization") for name, model in models.items()}

@@ -21,7 +21,7 @@ from typing import Any
 import jubilant
 import yaml
 
-from . import bench_flows, bench_plan, demo, faults, hosts, topology
+from . import bench_flows, bench_plan, bench_sweep, demo, faults, hosts, topology
 
 ROUNDS = 3
 COUNT, INTERVAL = 5, 0.2
@@ -202,5 +202,6 @@ if __name__ == "__main__":
         "paths": {fault: measure(fault) for fault in ("none", "switch-disobeys")},
         "flow tables": bench_flows.measure(),
         "plans": bench_plan.measure(),
+        "sweep": bench_sweep.measure(),
     }
     print(json.dumps(found, indent=2))

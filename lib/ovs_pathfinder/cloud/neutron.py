@@ -159,6 +159,11 @@ def networks(cloud: connection.Cloud, identifiers: Iterable[str]) -> tuple[Netwo
     return _list(cloud, Network, "networks", {"id": identifiers})
 
 
+def networks_named(cloud: connection.Cloud, name: str) -> tuple[Network, ...]:
+    """Return the networks of a name, which may be several."""
+    return _list(cloud, Network, "networks", {"name": [name]})
+
+
 def agents(cloud: connection.Cloud, hosts: Iterable[str]) -> tuple[Agent, ...]:
     """Return the Open vSwitch agents of these hosts."""
     filters = {"host": hosts, "agent_type": ["Open vSwitch agent"]}

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from .. import path
 from ..evidence import record
@@ -144,6 +144,27 @@ def _unclear(trial: record.Trial, problem: str, left: str) -> verdict.Trial:
 
 def _told(trial: record.Trial, effect: verdict.Effect, text: str, left: str) -> verdict.Trial:
     return verdict.Trial(trial=trial.trial, unit=trial.unit, role=trial.role, effect=effect, summary=text, left=left)
+
+
+def called_for(plan: path.Plan, judged: str, hop: str, tried: Collection[tuple[str, path.Role]]) -> path.Role | None:
+    """Say at which end's br-int flows should be tried, where packets stop in one and it has not been done.
+
+    Args:
+        plan: The path.
+        judged: The verdict.
+        hop: Where packets stop; empty where that is not known.
+        tried: The kind and the end of each trial that was made.
+    """
+    role: path.Role = "source" if hop.startswith("source") else "destination"
+    if judged != "broken" or not hop.endswith("br-int") or ("flows", role) in tried or not all(units(plan, role)):
+        return None
+    return role
+
+
+def units(plan: path.Plan, role: path.Role) -> tuple[str, ...]:
+    """Return the units on which flows are tried at one end; an empty name stands for a host without a unit."""
+    is_alone = role == "source" or plan.same_host
+    return (plan.source.unit,) if is_alone else (plan.source.unit, plan.destination.unit)
 
 
 def weigh(finding: verdict.Finding, trials: Sequence[verdict.Trial]) -> verdict.Finding:

@@ -74,7 +74,9 @@ def _meant(
     if wanted.kind == "id":
         return _by_id(connected, pool, wanted.start, view)
     found = _by_name(connected, pool, wanted.text, view)
-    if found or wanted.kind == "name":
+    if wanted.kind == "name":
+        return found or _of_network(connected, [one.id for one in neutron.networks_named(connected, wanted.text)], view)
+    if found:
         return found
     started = neutron.identifiers(connected, wanted.start)
     if not started.complete:
@@ -105,7 +107,7 @@ def _by_id(
     if found:
         return found
     if amphora is None:
-        return neutron.ports(connected, name=[text])
+        return neutron.ports(connected, name=[text]) or _of_network(connected, [text], view)
     if amphora.compute_id:
         found = neutron.ports(connected, device_id=[amphora.compute_id])
     view.notes.append(
@@ -113,6 +115,14 @@ def _by_id(
     )
     if not found and amphora.lb_network_ip:
         found = neutron.ports(connected, fixed_ips=[f"ip_address={amphora.lb_network_ip}"])
+    return found
+
+
+def _of_network(connected: cloud.Cloud, identifiers: Sequence[str], view: View) -> tuple[neutron.Port, ...]:
+    """Return the ports of a network, where nothing nearer is meant."""
+    found = neutron.ports(connected, network_id=identifiers) if identifiers else ()
+    if found:
+        view.notes.append("It is a network: these are the ports on it.")
     return found
 
 

@@ -175,10 +175,10 @@ def _nobody(wanted: sought.Sought, view: candidates.View, switch: database.Switc
         fields = {
             "address": "fixed addresses of Neutron's ports (allowed address pairs cannot be searched)",
             "mac": "MAC addresses of Neutron's ports",
-            "id": "ids, devices and names of Neutron's ports, and among Octavia's amphorae",
+            "id": "ids, devices, networks and names of Neutron's ports, and among Octavia's amphorae",
             "start": "names and ids of Neutron's ports, and among Nova's servers",
             "unit": f"Neutron's ports named {' or '.join(search.unit_names(wanted.text))}",
-            "name": "names of Neutron's ports and of Nova's servers",
+            "name": "names of Neutron's ports and networks, and of Nova's servers",
         }
         places.append(f"among the {fields[wanted.kind]}")
     if switch.bridges:

@@ -27,6 +27,7 @@ def results(
         "summary": diagnosis.summary,
         "report": render.render(plan, _bounded(diagnosis), form),
         "diagnosis": _bounded(diagnosis).model_dump_json(),
+        "path": plan.model_dump_json(),
     }
     return {key: render.cut(value) for key, value in found.items() if value}
 

@@ -1,6 +1,7 @@
 """Render a diagnosis with the Jinja2 templates of this folder."""
 
 import functools
+import re
 import textwrap
 from collections.abc import Callable
 from typing import Literal
@@ -9,8 +10,12 @@ import jinja2
 
 from .. import path
 from ..diagnosis import verdict
+from . import outcome
 
 Format = Literal["text", "markdown", "json"]
+"""Of one diagnosis, as path-report answers it."""
+Form = Literal["text", "markdown", "html", "json", "junit"]
+"""Of several paths in one document."""
 WIDTH = 80
 MAX_BYTES = 120_000
 """Of one result: it goes through argv, where Linux allows 131,071 bytes."""
@@ -45,6 +50,28 @@ def render(plan: path.Plan, diagnosis: verdict.Diagnosis, form: Format) -> str:
     return trimmed(text)
 
 
+def document(found: outcome.Outcomes, form: Form) -> str:
+    """Return several paths as one document: a table of all, and a report of each that is not ok.
+
+    Args:
+        found: The paths. A single one has its report in any case, and no table.
+        form: `text` and `markdown` as `render`; `html` for a browser, without anything to be loaded; `json` for
+            programs; `junit` for the tools that watch test runs, one test case a path.
+    """
+    if form == "json":
+        return found.model_dump_json(indent=2) + "\n"
+    name = {"text": "paths.txt", "markdown": "paths.md", "html": "paths.html", "junit": "junit.xml"}[form]
+    chosen = marked_up() if form in ("html", "junit") else environment()
+    shown = [one for one in found.paths if one.verdict != "ok" or len(found.paths) == 1]
+    text = chosen.get_template(name).render(found=found, shown=shown, report=_report_of)
+    return trimmed(_CONTROL.sub("\ufffd", text))
+
+
+def _report_of(one: outcome.Outcome, form: Format) -> str:
+    """Return the report of a path that has a diagnosis; nothing, where it has none."""
+    return render(one.plan, one.diagnosis, form).rstrip() if one.plan and one.diagnosis else ""
+
+
 def trimmed(text: str) -> str:
     """Return text without blanks at the ends of lines: else Juju does not print a result as a block of YAML."""
     return "\n".join(line.rstrip() for line in text.rstrip().splitlines()) + "\n"
@@ -61,12 +88,22 @@ def cut(text: str) -> str:
 @functools.cache
 def environment() -> jinja2.Environment:
     """Return the templates of this folder, with the filters that they use."""
+    return _environment(is_marked_up=False)
+
+
+@functools.cache
+def marked_up() -> jinja2.Environment:
+    """Return the same for HTML and XML, where all that is put in is escaped."""
+    return _environment(is_marked_up=True)
+
+
+def _environment(*, is_marked_up: bool) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ovs_pathfinder.report"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - plain text and Markdown, no HTML
+        autoescape=is_marked_up,  # noqa: S701 - plain text and Markdown are no HTML
     )
     filters: dict[str, Callable[..., str]] = {
         "hop_name": _hop_name,
@@ -76,6 +113,8 @@ def environment() -> jinja2.Environment:
         "count": _count,
         "cell": _cell,
         "quoted": _quoted,
+        "marked": _marked,
+        "xml": _xml,
     }
     for name, function in filters.items():
         environment.filters[name] = function
@@ -90,6 +129,21 @@ def _untold(diagnosis: verdict.Diagnosis) -> list[verdict.Trial]:
     """Return the trials that no finding quotes."""
     told = {line for one in diagnosis.findings for line in (*one.evidence, *one.against)}
     return [one for one in diagnosis.trials if one.summary not in told]
+
+
+def _marked(judged: verdict.Verdict) -> str:
+    """Return a verdict as it stands in a report's head."""
+    return judged.replace("-", " ").upper()
+
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What a name of somebody's port could make a terminal do."""
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What no XML document may hold, not even escaped (XML 1.0, section 2.2)."""
+
+
+def _xml(text: str) -> str:
+    return _NO_XML.sub("\ufffd", text)
 
 
 def _hop_name(hop: path.Hop) -> str:

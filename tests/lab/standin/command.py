@@ -1,4 +1,4 @@
-"""The command line: one function per command of Juju's, and `fire` and `deliver` for tests."""
+"""The command line: one function per command of Juju's, and `fire`, `deliver` and `lead` for tests."""
 
 import itertools
 import os
@@ -29,6 +29,7 @@ BOTH: dict[str, tuple[Command, dict[str, bool]]] = {
     "ssh": (steering.ssh, {"--no-host-key-checks": False, "--proxy": False, "--pty": False}),
     "fire": (steering.fire, {"--remote": True}),
     "deliver": (steering.deliver, {}),
+    "lead": (steering.lead, {}),
 }
 NEW: dict[str, tuple[Command, dict[str, bool]]] = {
     "run": (running.run, running.RUN_OPTIONS),

@@ -67,7 +67,7 @@ def prepare(deployed: model.Model, definition: charm.Charm) -> controller.Contro
                     "version": "",
                 },
             )
-            unit["leader"] = name == deployed.leader
+            unit["leader"] = name == data.get("led-by", deployed.leader)
         for wanted in relations(deployed, definition):
             _take_over(data, wanted, endpoints_with_hooks(deployed, definition))
         if data["phase"] == "new":

@@ -32,16 +32,29 @@ def show_task(chosen: options.Options, deployed: model.Model, definition: charm.
     limit = options.seconds(chosen.get("--wait") or "-1s", "--wait")
     end = time.monotonic() + limit
     found = _find(store, chosen, deployed.old)
+    shown_lines = 0
+    is_followed = limit >= 0 and found["status"] not in controller.FINAL
     while found["status"] not in controller.FINAL and limit >= 0 and (limit == 0 or time.monotonic() < end):
         time.sleep(0.05)
         found = _find(store, chosen, deployed.old)
+        shown_lines = _follow(found, shown_lines)
+    if is_followed and shown_lines:
+        print(file=sys.stderr)
     if limit > 0 and found["status"] not in controller.FINAL:
-        raise errors.JujuError(f"timed out waiting for results from: unit {found['unit']}")
+        late = "timeout reached" if deployed.old else f"timed out waiting for results from: unit {found['unit']}"
+        raise errors.JujuError(late)
     shown = output.task(found, deployed.old)
     if form == "plain":
         sys.stdout.write(output.plain({found["unit"]: shown}))
     else:
         _print(shown, form)
+
+
+def _follow(found: dict[str, Any], shown: int) -> int:
+    """Print what a task has logged since, as `show-task --wait` does while it waits."""
+    for moment, text in found["log"][shown:]:
+        print(f"{moment[11:19]} {text}", file=sys.stderr, flush=True)
+    return len(found["log"])
 
 
 def show_action_status(chosen: options.Options, deployed: model.Model, definition: charm.Charm) -> None:

@@ -48,8 +48,8 @@ def _targets(arguments: list[str]) -> tuple[list[str], str, list[str]]:
     raise errors.UsageError("no action specified" if units else "no unit specified")
 
 
-def resolve(deployed: model.Model, name: str) -> str:
-    """Return the unit that a name means.
+def resolve(deployed: model.Model, name: str, store: controller.Controller) -> str:
+    """Return the unit that a name means; the leader is whoever leads now.
 
     Raises:
         errors.JujuError: Where there is none.
@@ -59,7 +59,8 @@ def resolve(deployed: model.Model, name: str) -> str:
     if number == "leader":
         if application != deployed.application:
             raise errors.JujuError(f'could not determine leader for "{application}"')
-        return deployed.leader
+        units = store.read()["units"].items()
+        return next((unit for unit, known in units if known["leader"]), deployed.leader)
     if name not in deployed.units:
         raise errors.JujuError(f'unit "{name}" not found')
     return name
@@ -89,7 +90,7 @@ class Runner:
 
     def _queue_one(self, name: str, action: str, given: dict[str, Any]) -> None:
         try:
-            unit = resolve(self.deployed, name)
+            unit = resolve(self.deployed, name, self.store)
             content = self._checked(unit, action, given)
         except errors.JujuError as error:
             self.refusals.append(str(error))
@@ -107,7 +108,7 @@ class Runner:
 
     def queue_command(self, names: list[str], command: str) -> None:
         """Queue a command for each unit."""
-        units = [resolve(self.deployed, name) for name in names]
+        units = [resolve(self.deployed, name, self.store) for name in names]
         self.operation = self.store.new_operation(f"juju-exec run on {','.join(units)}")
         for unit in units:
             self.tasks[unit] = self.store.enqueue(self.operation, unit, "juju-exec", {}, command)

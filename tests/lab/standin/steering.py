@@ -88,19 +88,19 @@ def _setting(store: controller.Controller, name: str, option: dict[str, Any]) ->
 # The units' hosts ---------------------------------------------------------------
 
 
-def _host(deployed: model.Model, target: str) -> list[str]:
+def _host(deployed: model.Model, definition: charm.Charm, target: str) -> list[str]:
     """Return the command prefix of a unit's or a machine's host."""
     name = target.rpartition("@")[2]
     for unit, entry in deployed.units.items():
         if name in {unit, entry.principal, deployed.machine(unit)}:
             return entry.enter
-    return deployed.units[running.resolve(deployed, name)].enter
+    return deployed.units[running.resolve(deployed, name, deployment.prepare(deployed, definition))].enter
 
 
 def ssh(chosen: options.Options, deployed: model.Model, definition: charm.Charm) -> None:
     """Run a command on a unit's host."""
     target, *command = chosen.arguments or [""]
-    argv = [*_host(deployed, target), "/bin/sh", "-c", " ".join(command)]
+    argv = [*_host(deployed, definition, target), "/bin/sh", "-c", " ".join(command)]
     code = subprocess.run(argv, check=False).returncode
     if code:
         raise errors.JujuError(f"subprocess encountered error code {code}")
@@ -114,18 +114,18 @@ def scp(chosen: options.Options, deployed: model.Model, definition: charm.Charm)
         raise errors.JujuError("at least two arguments required")
     *sources, target = paths
     for source in sources:
-        _copy(deployed, source, target, recursive)
+        _copy(deployed, definition, source, target, recursive)
 
 
-def _end(deployed: model.Model, text: str) -> tuple[list[str], str]:
+def _end(deployed: model.Model, definition: charm.Charm, text: str) -> tuple[list[str], str]:
     """Return the prefix and the path of one end of a copy."""
     host, colon, path = text.partition(":")
-    return (_host(deployed, host), path) if colon and "/" in host else ([], text)
+    return (_host(deployed, definition, host), path) if colon and "/" in host else ([], text)
 
 
-def _copy(deployed: model.Model, source: str, target: str, recursive: bool) -> None:
-    reading, origin = _end(deployed, source)
-    writing, goal = _end(deployed, target)
+def _copy(deployed: model.Model, definition: charm.Charm, source: str, target: str, recursive: bool) -> None:
+    reading, origin = _end(deployed, definition, source)
+    writing, goal = _end(deployed, definition, target)
     folder = subprocess.run([*writing, "test", "-d", goal or "."], check=False).returncode == 0
     goal = f"{goal or '.'}/{pathlib.Path(origin).name}" if folder else goal
     if recursive:
@@ -155,7 +155,7 @@ def fire(chosen: options.Options, deployed: model.Model, definition: charm.Charm
     if len(chosen.arguments) != 2:
         raise errors.UsageError("fire needs a hook and a unit")
     store = deployment.open_settled(deployed, definition)
-    unit = running.resolve(deployed, chosen.arguments[1])
+    unit = running.resolve(deployed, chosen.arguments[1], store)
     item = _hook(store, unit, chosen.arguments[0], chosen.get("--remote") or "")
     with store.agent(unit, wait=True):
         code = agent.run_hook(store, deployed, definition, unit, item)
@@ -181,6 +181,17 @@ def _hook(store: controller.Controller, unit: str, name: str, remote: str) -> di
         alone = members[0] if len(members) == 1 and match["hook"] not in {"created", "broken"} else ""
         return {"hook": match["hook"], "relation": identity, "remote": remote or alone}
     raise errors.JujuError(f'unit {unit} has no relation on "{match["endpoint"]}"{f" with {remote}" if remote else ""}')
+
+
+def lead(chosen: options.Options, deployed: model.Model, definition: charm.Charm) -> None:
+    """Make another unit the leader, as Juju does where the old one is not heard of for a while."""
+    store = deployment.open_settled(deployed, definition)
+    unit = running.resolve(deployed, chosen.arguments[0] if chosen.arguments else "", store)
+    with store.change() as data:
+        data["led-by"] = unit
+        for name, known in data["units"].items():
+            known["leader"] = name == unit
+        controller.queue(data, unit, "leader-elected")
 
 
 def deliver(chosen: options.Options, deployed: model.Model, definition: charm.Charm) -> None:

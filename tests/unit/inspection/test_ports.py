@@ -99,6 +99,15 @@ def test_a_guests_port_is_found_by_many_names(clouds: sky.Sky, what: str, reques
     assert len(asking.requests(clouds)) == requests
 
 
+@pytest.mark.parametrize("what", ["lb-mgmt-net", sky.MANAGEMENT])
+def test_a_network_has_all_its_ports(clouds: sky.Sky, what: str) -> None:
+    found = find(clouds, what)
+
+    assert {row.port.id for row in found.ports if row.port} >= {sky.OHM_PORT, sky.GUEST_PORT}
+    assert {row.network.id for row in found.ports if row.network} == {sky.MANAGEMENT}
+    assert "It is a network: these are the ports on it." in found.notes
+
+
 @pytest.mark.parametrize(("what", "requests"), [(sky.SERVER, 6), (sky.SERVER_NAME, 5), (sky.AMPHORA, 7)])
 def test_a_server_and_an_amphora_have_all_their_ports(clouds: sky.Sky, what: str, requests: int) -> None:
     answer = find(clouds, what)
