@@ -218,7 +218,9 @@ class Lab:
 
     def _build(self, *, cloud: bool) -> None:
         self.write_description()
-        wiring.connect(self.shape, self.fabric, self.control, self.hosts, self.guests)
+        wiring.connect(self.fabric, self.control, self.hosts, self.guests)
+        for each in self.shape.interfaces[1:]:
+            wiring.attach(each, self.guests[each.key], self.hosts[self.shape.site(each).key], self.shape.mtu)
         if cloud:
             self._start_cloud()
         for host in self.hosts.values():
@@ -230,7 +232,8 @@ class Lab:
         ends = self._start_guests()
         for host in self.hosts.values():
             switch.settle(host)
-            wiring.address(host, self.shape)
+            wiring.address_underlay(host)
+        wiring.address_source(self.source, self.shape.mtu)
         ends.append(self._start_end(self.source, "health-manager"))
         self.apply()
         for each in ends:
