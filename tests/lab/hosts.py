@@ -15,6 +15,8 @@ import threading
 from types import TracebackType
 from typing import Any
 
+from typing_extensions import Self
+
 from . import agent, description, model, node, ownership, processes, switch, topology, wiring
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
@@ -41,7 +43,7 @@ class Lab:
         """The address of the cloud's stand-in; empty without one."""
 
     @classmethod
-    def start(cls, *, cloud: bool = True, **options: Any) -> "Lab":
+    def start(cls, *, cloud: bool = True, **options: Any) -> Self:
         """Start a lab, after sweeping away those of dead owners.
 
         Args:
@@ -61,7 +63,7 @@ class Lab:
             raise
         return lab
 
-    def __enter__(self) -> "Lab":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
