@@ -14,11 +14,15 @@ install:  ## Install Open vSwitch, tcpdump and the like with apt, and the Python
 demo: install  ## Run the main job on two real Open vSwitch hosts; FAULT=help lists what can be broken
 	@$(SUDO) $(PYTHON) -m tests.lab.demo --fault $(FAULT)
 
-test: install  ## Lint, types, and all tests
+test: install  ## Lint, types, and all tests but those of a real control plane
 	@.venv/bin/ruff check lib src tests
 	@.venv/bin/ruff format --check lib src tests
 	@.venv/bin/pyright
-	@$(SUDO) env CI=$(CI) $(PYTHON) -m pytest -n 2 --dist loadgroup
+	@$(SUDO) env CI=$(CI) $(PYTHON) -m pytest -n 2 --dist loadgroup -m "not cloud"
+
+test-cloud: install  ## Run the tests on a real control plane of OpenStack, after installing its packages
+	@python3 tests/install.py cloud
+	@$(SUDO) env CI=$(CI) $(PYTHON) -m pytest -m cloud tests/cloud
 
 faults: install  ## Hold every fault against the diagnosis; FAULT=name for one, HEALTHY=200 for healthy paths instead
 	@$(SUDO) env PYTHONPATH=lib:. $(PYTHON) -m tests.lab.matrix $(if $(HEALTHY),--healthy $(HEALTHY),$(if $(filter file,$(origin FAULT)),,--fault $(FAULT)))
@@ -37,4 +41,4 @@ clean:  ## Remove what install put into this folder, and labs that were left beh
 	@[ ! -x $(PYTHON) ] || $(SUDO) $(PYTHON) -m tests.lab.run sweep
 	@rm -rf .venv .bootstrap .pytest_cache .ruff_cache .hypothesis
 
-.PHONY: help install demo test faults bench format schemas clean
+.PHONY: help install demo test test-cloud faults bench format schemas clean

@@ -15,6 +15,8 @@ import threading
 from types import TracebackType
 from typing import Any
 
+from typing_extensions import Self
+
 from . import agent, description, model, node, ownership, processes, switch, topology, wiring
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
@@ -41,7 +43,7 @@ class Lab:
         """The address of the cloud's stand-in; empty without one."""
 
     @classmethod
-    def start(cls, *, cloud: bool = True, **options: Any) -> "Lab":
+    def start(cls, *, cloud: bool = True, **options: Any) -> Self:
         """Start a lab, after sweeping away those of dead owners.
 
         Args:
@@ -61,7 +63,7 @@ class Lab:
             raise
         return lab
 
-    def __enter__(self) -> "Lab":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -231,7 +233,9 @@ class Lab:
 
     def _build(self, *, cloud: bool) -> None:
         self.write_description()
-        wiring.connect(self.shape, self.fabric, self.control, self.hosts, self.guests)
+        wiring.connect(self.fabric, self.control, self.hosts, self.guests)
+        for each in self.shape.interfaces[1:]:
+            wiring.attach(each, self.guests[each.key], self.hosts[self.shape.site(each).key], self.shape.mtu)
         if cloud:
             self._start_cloud()
         for host in self.hosts.values():
@@ -243,7 +247,8 @@ class Lab:
         ends = self._start_guests()
         for host in self.hosts.values():
             switch.settle(host)
-            wiring.address(host, self.shape)
+            wiring.address_underlay(host)
+        wiring.address_source(self.source, self.shape.mtu)
         ends.append(self._start_end(self.source, "health-manager"))
         self.apply()
         for each in ends:

@@ -63,19 +63,24 @@ def describe(host: node.Host, shape: topology.Shape, remotes: Sequence[str]) -> 
 
     OpenFlow ports are those a real agent's bridges get: 1 for the patch, then ports in the order of plugging.
     """
-    lines = [*_base(host.site), *_bridge("br-int"), *_bridge("br-tun")]
+    lines = [*base(host.site), *_bridge("br-int"), *_bridge("br-tun")]
     lines += _patch("br-int", "patch-tun", "patch-int") + _patch("br-tun", "patch-int", "patch-tun")
     for number, interface in enumerate(shape.plugged(host.site), start=2):
-        lines += _plug(interface, number, shape)
+        lines += plug(interface, shape.mtu) + _wired(interface, number, shape)
     for number, remote in enumerate(remotes, start=2):
         lines += tunnel(host.site, shape, remote, number)
     if not shape.is_tunnelled:
         lines += _patch("br-int", agent.INTEGRATION_PATCH, agent.PHYSICAL_PATCH, agent.PHYSICAL_OFPORT)
         lines += _patch(topology.PHYSICAL_BRIDGE, agent.PHYSICAL_PATCH, agent.INTEGRATION_PATCH, agent.PHYSICAL_OFPORT)
-    argv: list[str] = []
+    configure(host, lines, "--no-wait")
+
+
+def configure(host: node.Host, lines: Sequence[Sequence[str]], *options: str) -> None:
+    """Run lines of ovs-vsctl, in one transaction."""
+    argv = list(options)
     for line in lines:
         argv += ["--", *line]
-    host.vsctl("--no-wait", *argv)
+    host.vsctl(*argv)
 
 
 def tunnel(site: topology.Site, shape: topology.Shape, remote: str, number: int) -> list[list[str]]:
@@ -90,7 +95,8 @@ def tunnel(site: topology.Site, shape: topology.Shape, remote: str, number: int)
     ]
 
 
-def _base(site: topology.Site) -> list[list[str]]:
+def base(site: topology.Site) -> list[list[str]]:
+    """Return the ovs-vsctl commands that describe a host and make the bridge of its underlay."""
     ids = [f"external_ids:system-id={site.system_id}", f"external_ids:hostname={site.hostname}"]
     return [
         ["init"],
@@ -114,17 +120,22 @@ def _patch(bridge: str, name: str, peer: str, number: int = agent.PATCH) -> list
     ]
 
 
-def _plug(interface: topology.Interface, number: int, shape: topology.Shape) -> list[list[str]]:
-    """Return the commands that plug a port and tag it, as Nova or the charm and then the agent do."""
+def plug(interface: topology.Interface, mtu: int) -> list[list[str]]:
+    """Return the ovs-vsctl commands that plug a port, as Nova or the charm does."""
     name = interface.device
     ids = {"attached-mac": interface.mac, "iface-id": interface.port, "iface-status": "active"}
     internal: list[str] = []
-    if interface is topology.SOURCE:
+    if interface.key == topology.SOURCE.key:
         ids["skip_cleanup"] = "true"
-        internal = ["type=internal", f"mtu_request={shape.mtu}"]
+        internal = ["type=internal", f"mtu_request={mtu}"]
     else:
         ids["vm-uuid"] = interface.server
     external = [f'external_ids:{key}="{value}"' for key, value in ids.items()]
+    return [["add-port", "br-int", name], ["set", "Interface", name, *internal, *external]]
+
+
+def _wired(interface: topology.Interface, number: int, shape: topology.Shape) -> list[list[str]]:
+    """Return the ovs-vsctl commands that tag a port, as the agent does then."""
     known = {
         "net_uuid": topology.NETWORK,
         "network_type": shape.tunnel,
@@ -132,14 +143,8 @@ def _plug(interface: topology.Interface, number: int, shape: topology.Shape) -> 
         "segmentation_id": str(shape.segment),
         "tag": str(topology.VLAN),
     }
+    settings = [f"other_config:{key}={value}" for key, value in known.items()]
     return [
-        ["add-port", "br-int", name],
-        ["set", "Interface", name, f"ofport_request={number}", *internal, *external],
-        [
-            "set",
-            "Port",
-            name,
-            f"tag={topology.VLAN}",
-            *(f"other_config:{key}={value}" for key, value in known.items()),
-        ],
+        ["set", "Interface", interface.device, f"ofport_request={number}"],
+        ["set", "Port", interface.device, f"tag={topology.VLAN}", *settings],
     ]

@@ -6,22 +6,14 @@ from . import node, topology
 
 
 def connect(
-    shape: topology.Shape,
-    fabric: node.Node,
-    control: node.Node,
-    hosts: Mapping[str, node.Host],
-    guests: Mapping[str, node.Node],
+    fabric: node.Node, control: node.Node, hosts: Mapping[str, node.Host], guests: Mapping[str, node.Node]
 ) -> None:
-    """Make the namespaces and the links between them; devices that a switch makes get theirs by `address`."""
+    """Make the namespaces, the underlay and the management network; `attach` connects the guests."""
     lines = [f"netns add {each.namespace}" for each in (fabric, control, *hosts.values(), *guests.values())]
     for key, host in hosts.items():
         near = f"netns {host.namespace}"
         lines.append(f"link add eth0 {near} type veth peer name m-{key} netns {control.namespace}")
         lines.append(f"link add eth1 {near} type veth peer name u-{key} netns {fabric.namespace}")
-    for each in shape.interfaces[1:]:
-        far = f"peer name eth0 netns {guests[each.key].namespace} address {each.mac} mtu {shape.mtu}"
-        near = f"mtu {shape.mtu} netns {hosts[shape.site(each).key].namespace} address {each.tap_mac}"
-        lines.append(f"link add {each.device} {near} type veth {far}")
     node.configure(lines)
     for host in hosts.values():
         # on a flat network br-phy hears questions for o-hm0's address, which its host would answer with br-phy's MAC
@@ -33,26 +25,40 @@ def connect(
     _bridge(control, "management", [f"m-{key}" for key in hosts], mtu=1500)
     control.configure(f"addr add {topology.CONTROL_ADDRESS}/{topology.MANAGEMENT_PREFIX} dev management")
     for host in hosts.values():
-        _devices(host, [each.device for each in shape.plugged(host.site) if each is not topology.SOURCE])
-    for each in shape.interfaces[1:]:
-        guest = guests[each.key]
-        # the userspace conntrack drops packets whose checksum was left to the "hardware"
-        guest.run("ethtool", "-K", "eth0", "tx", "off")
-        guest.configure("link set lo up", *_up(each, "eth0"))
+        host.configure(
+            "link set lo up",
+            f"addr add {host.site.management_address}/{topology.MANAGEMENT_PREFIX} dev eth0",
+            "link set eth1 mtu 9000",
+            *_plain("eth1"),
+            "link set eth0 addrgenmode none",
+            "link set eth0 up",
+        )
 
 
-def address(host: node.Host, shape: topology.Shape) -> None:
-    """Give a host's internal devices their addresses, once its switch has made them."""
-    lines = [
+def attach(interface: topology.Interface, guest: node.Node, host: node.Host, mtu: int) -> None:
+    """Give a guest its interface, and its host the tap that is to be plugged."""
+    far = f"peer name eth0 netns {guest.namespace} address {interface.mac} mtu {mtu}"
+    near = f"mtu {mtu} netns {host.namespace} address {interface.tap_mac}"
+    node.configure([f"link add {interface.device} {near} type veth {far}"])
+    # the userspace conntrack drops packets whose checksum was left to the "hardware"
+    guest.run("ethtool", "-K", "eth0", "tx", "off")
+    guest.configure("link set lo up", *_up(interface, "eth0"))
+    host.configure(*_plain(interface.device))
+
+
+def address_underlay(host: node.Host) -> None:
+    """Give a host its end of the tunnels, once its switch has made the device."""
+    host.configure(
         "link set br-phy mtu 1500 addrgenmode none",
         "link set br-phy up",
         f"addr add {host.site.tunnel_address}/{topology.UNDERLAY_PREFIX} dev br-phy",
-    ]
-    if topology.SOURCE in shape.plugged(host.site):
-        device = topology.SOURCE.device
-        lines.append(f"link set {device} address {topology.SOURCE.mac} mtu {shape.mtu}")
-        lines += _up(topology.SOURCE, device)
-    host.configure(*lines)
+    )
+
+
+def address_source(host: node.Host, mtu: int) -> None:
+    """Give the source its addresses, once the switch of its host has made the device."""
+    device = topology.SOURCE.device
+    host.configure(f"link set {device} address {topology.SOURCE.mac} mtu {mtu}", *_up(topology.SOURCE, device))
 
 
 def _bridge(where: node.Node, name: str, ports: Sequence[str], *, mtu: int) -> None:
@@ -67,18 +73,15 @@ def _bridge(where: node.Node, name: str, ports: Sequence[str], *, mtu: int) -> N
     )
 
 
-def _devices(host: node.Host, taps: Sequence[str]) -> None:
-    """Bring a host's own devices up; those that are plugged in a bridge have no addresses."""
-    host.configure(
-        "link set lo up",
-        f"addr add {host.site.management_address}/{topology.MANAGEMENT_PREFIX} dev eth0",
-        "link set eth1 mtu 9000",
+def _plain(device: str) -> list[str]:
+    """Return the lines of `ip` that bring up a device that is plugged in a bridge: it has no addresses."""
+    return [
         # a userspace datapath leaves frames to the kernel as well, which would answer ARP for addresses of br-phy and
         # o-hm0 with the MAC of the device that the question comes in by
-        *(f"link set {device} arp off" for device in ("eth1", *taps)),
-        *(f"link set {device} addrgenmode none" for device in ("eth0", "eth1", *taps)),
-        *(f"link set {device} up" for device in ("eth0", "eth1", *taps)),
-    )
+        f"link set {device} arp off",
+        f"link set {device} addrgenmode none",
+        f"link set {device} up",
+    ]
 
 
 def _up(interface: topology.Interface, device: str) -> list[str]:

@@ -34,7 +34,8 @@ def answer(request: message.Request, cloud: description.Description) -> message.
 
 def _list(request: message.Request, cloud: description.Description) -> message.Answer:
     try:
-        name = re.compile(request.first("name") or "")
+        # Where its database is MySQL, Nova takes `|` for the character itself.
+        name = re.compile((request.first("name") or "").replace("|", r"\|"))
     except re.error:
         sentence = f"Invalid input for query parameters name. Value: {request.first('name')}. 'is not a 'regex'"
         return message.Answer(400, {"badRequest": {"code": 400, "message": sentence}})
