@@ -97,7 +97,7 @@ def _findings(case: case_.Case) -> list[verdict.Finding]:
         return [refused]
     if case.account.losses:
         first, *others = (_explain(case, loss) for loss in case.account.losses)
-        cause = beside.blame(case, first)
+        cause = ends.unbound(case, first) or beside.blame(case, first)
         known = [*([cause] if cause else []), first, *others]
         return [*known, *_further(case, known)]
     if case.account.carrier != "probe":

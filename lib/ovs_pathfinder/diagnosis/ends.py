@@ -58,6 +58,30 @@ def sender(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
     )
 
 
+_OF_UNBOUND = ("cannot-tell", "tunnel-missing", "forwarding-entry-wrong", "underlay-loss", "underlay-unroutable")
+"""What packets to a port that is bound to no real host may meet before."""
+
+
+def unbound(case: case_.Case, first: verdict.Finding) -> verdict.Finding | None:
+    """Nobody could look at the destination's host, and Neutron says itself that it could not bind the port there."""
+    far = case.plan.destination
+    if case.destination is not None or case.plan.same_host or far.port.vif_type not in ("unbound", "binding_failed"):
+        return None
+    if first.code not in _OF_UNBOUND or first.direction == "reply" or not case.account.losses[0].total:
+        return None
+    return case_.finding(
+        case,
+        "port-unbound",
+        "destination-br-int",
+        "forward",
+        "likely",
+        f"Neutron could not bind port {far.port.name or far.port.id} to {far.port.host} (vif_type "
+        f"{far.port.vif_type}), and no packet to it is answered.",
+        (f"Neutron's port: binding:host_id {far.port.host}, binding:vif_type {far.port.vif_type}", *first.evidence[:1]),
+        (f"Nobody has looked at {far.port.host}: that its switch does not take the packets is what follows.",),
+    )
+
+
 def underlay(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
     """Packets left one host's tunnel and did not arrive at the other's."""
     loss = segment.loss

@@ -132,3 +132,25 @@ def test_key_that_could_not_be_traced_changes_nothing(outcome: record.Outcome) -
 
     assert (found.code, found.certainty) == ("switch-disobeys", "proven")
     assert "own key" not in " ".join(found.findings[0].evidence)
+
+
+def test_port_that_neutron_could_not_bind_is_named_though_nobody_is_on_its_host() -> None:
+    plan = build.plan()
+    port = plan.destination.port.model_copy(update={"vif_type": "binding_failed", "host": "nowhere"})
+    far = plan.destination.model_copy(update={"port": port, "unit": "", "principal": "", "tunnel_address": ""})
+    world = World(plan=plan.model_copy(update={"destination": far}), lost_after={("forward", "source-underlay"): 5})
+
+    found = diagnose.diagnose(world.plan, world.run()[:1])
+
+    assert (found.verdict, found.code, found.hop) == ("broken", "port-unbound", "destination-br-int")
+    assert found.certainty == "likely"
+    assert "binding_failed" in found.summary
+
+
+def test_port_that_is_not_bound_and_answers_is_accused_of_nothing() -> None:
+    plan = build.plan()
+    port = plan.destination.port.model_copy(update={"vif_type": "binding_failed"})
+    far = plan.destination.model_copy(update={"port": port})
+    world = World(plan=plan.model_copy(update={"destination": far}))
+
+    assert diagnose.diagnose(world.plan, world.run()[:1]).code == "path-ok"
