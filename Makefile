@@ -18,7 +18,7 @@ test: install  ## Lint, types, and all tests but those of a real control plane
 	@.venv/bin/ruff check lib src tests
 	@.venv/bin/ruff format --check lib src tests
 	@.venv/bin/pyright
-	@$(SUDO) env CI=$(CI) $(PYTHON) -m pytest -n 2 --dist loadgroup -m "not cloud"
+	@$(SUDO) env CI=$(CI) $(PYTHON) -m pytest -n 3 --dist loadgroup -m "not cloud"
 
 test-cloud: install  ## Run the tests on a real control plane of OpenStack, after installing its packages
 	@python3 tests/install.py cloud

@@ -2,7 +2,8 @@
 
 Run as `python _lossy_wire.py LOSSY PERFECT`: what comes in at LOSSY is subject to loss, what comes in at
 PERFECT is not. Frames are read and written whole, on packet sockets. Each conversation (addresses and type of the
-inner frame) is counted for itself, so that what guests chatter besides does not change which packets are lost.
+inner frame, and its length) is counted for itself, so that what is sent besides does not change which packets are
+lost. The first one passes.
 """
 
 import collections
@@ -38,7 +39,7 @@ def _open(device: str) -> socket.socket:
 
 
 def _conversation(frame: bytes) -> bytes:
-    """Return the Ethernet header within a frame of a tunnel, and nothing for other frames."""
+    """Return the Ethernet header within a frame of a tunnel, and the length; nothing for other frames."""
     if frame[12:14] != _IPV4:
         return b""
     protocol, payload = frame[23], _ETHERNET + 4 * (frame[_ETHERNET] & 15)
@@ -48,7 +49,7 @@ def _conversation(frame: bytes) -> bytes:
         inner = payload + 16
     else:
         return b""
-    return frame[inner : inner + _ETHERNET]
+    return frame[inner : inner + _ETHERNET] + len(frame).to_bytes(2, "big")
 
 
 def main() -> None:
@@ -67,7 +68,7 @@ def main() -> None:
                 continue
             if near is lossy and (conversation := _conversation(frame)):
                 seen[conversation] += 1
-                if seen[conversation] % 2:
+                if seen[conversation] % 2 == 0:
                     continue
             far.send(frame)
 
