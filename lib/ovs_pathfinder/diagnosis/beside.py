@@ -189,7 +189,8 @@ def _heartbeats(case: case_.Case) -> verdict.Finding | None:
 def _blocked(case: case_.Case, role: path.Role, evidence: record.Evidence) -> verdict.Finding | None:
     segment = case_.through(case, account.Loss("reply", None, None, 1, 1), role)
     trace = evidence.trace("reply", "heartbeat")
-    dropping = tuple(one for one in evidence.heartbeats if one.drops and not one.ct_marked)
+    # A flow for what conntrack calls invalid looks at neither protocol nor address: its packets may be anybody's.
+    dropping = tuple(one for one in evidence.heartbeats if one.drops and not one.ct_marked and not one.ct_invalid)
     quoted = tuple(f"datapath flow of the heartbeats, actions:drop: {one.raw}" for one in dropping)
     who = case.plan.endpoint(role)
     name = who.principal or who.unit or who.port.host
