@@ -56,7 +56,8 @@ def _from_bridge(here: local.Local, device: record.Device) -> tuple[str, str]:
     switch, network = here.switch, here.plan.network
     bridges = {one.name: one.bridge for one in switch.interfaces}
     patches = [one for one in switch.interfaces if one.bridge == BRIDGE and one.type == "patch"]
-    found = next((one for one in patches if bridges.get(one.options.get("peer", "")) == here.bridge), None)
+    leading = [one for one in patches if here.bridge and bridges.get(one.options.get("peer", "")) == here.bridge]
+    found = next(iter(leading), None)
     if found is None or found.ofport is None or found.ofport < 1:
         where = here.bridge or "the physical network"
         raise errors.PathfinderError(f"{BRIDGE} has no patch port to {where} on this host, so no flow can be tried")

@@ -3,7 +3,7 @@
 import concurrent.futures
 import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from .. import path, process
 from ..vswitch import action, database, flow, tables, trace
@@ -199,16 +199,8 @@ def examine(
     else:
         ct_next = synthetic.resumed(direction, state)
         text = describe(plan, direction, place, source_mac=source_mac, state=state)
-    blank = record.Trace(
-        direction=direction,
-        subject=subject,
-        state=state,
-        flow=text,
-        command=trace.command(place.bridge, text, ct_next),
-        expected=place.expectation,
-        outcome="unknown",
-    )
-    return _traced(blank, place, place.bridge, ct_next)
+    wanted = {"direction": direction, "subject": subject, "state": state}
+    return _traced(place, place.bridge, text, ct_next, **wanted)
 
 
 def reexamine(direction: path.Direction, place: Place, name: str, key: str) -> record.Trace:
@@ -220,21 +212,15 @@ def reexamine(direction: path.Direction, place: Place, name: str, key: str) -> r
         name: The datapath, such as `ovs-system`.
         key: As `datapath.Megaflow.readable`.
     """
-    blank = record.Trace(
-        direction=direction,
-        subject="live",
-        flow=key,
-        command=trace.command(name, key),
-        expected=place.expectation,
-        outcome="unknown",
-    )
-    return _traced(blank, place, name, ())
+    return _traced(place, name, key, (), direction=direction, subject="live")
 
 
-def _traced(blank: record.Trace, place: Place, where: str, ct_next: Sequence[str]) -> record.Trace:
-    """Ask for a trace and fill in what it says."""
+def _traced(place: Place, where: str, text: str, ct_next: Sequence[str], **about: Any) -> record.Trace:
+    """Trace a flow that enters a bridge or a datapath; `about` are the record's direction, subject and state."""
+    command, expected = trace.command(where, text, ct_next), place.expectation
+    blank = record.Trace(flow=text, command=command, expected=expected, outcome="unknown", **about)
     try:
-        found = trace.run(where, blank.flow, ct_next)
+        found = trace.run(where, text, ct_next)
     except process.ProcessError as error:
         return blank.model_copy(update={"reason": str(error)})
     outcome, reason = judge(found, place)

@@ -67,7 +67,8 @@ def ways(
     }
     plan = plans.of(6, "icmp")
     plan = plan.model_copy(update={"network": network or plan.network})
-    bridge = "br-tun" if plan.network.is_tunnelled else "br-ex"
+    bridges = {one.bridge for one in patches}
+    bridge = "br-tun" if plan.network.is_tunnelled else "br-ex" if "br-ex" in bridges else ""
     here = Here(plan, bridge, roles, devices, database.Switch(bridges=("br-int", bridge), interfaces=patches))
     return bypass.ways(cast("local.Local", here), at)
 
@@ -91,6 +92,14 @@ def test_packets_of_a_physical_network_get_the_local_vlan_first(kind: Literal["v
     assert ways("destination", at="destination", network=network) == bypass.Ways(
         forward=f"in_port=7,{match}", reply="in_port=4", forward_actions="mod_vlan_vid:5,NORMAL"
     )
+
+
+def test_no_patch_is_taken_for_a_way_to_a_physical_network_without_a_bridge() -> None:
+    network = path.Network(id="n", name="provider", type="vlan", segmentation_id=753, physical_network="physnet1")
+    astray = (interface("int-br-ex", "br-int", "nowhere", 7), interface("lost", ""))
+
+    with pytest.raises(errors.PathfinderError, match="no patch port to"):
+        ways("source", network=network, patches=astray)
 
 
 @pytest.mark.parametrize("at", ["source", "destination"])
