@@ -37,13 +37,22 @@ def connect(
 
 def attach(interface: topology.Interface, guest: node.Node, host: node.Host, mtu: int) -> None:
     """Give a guest its interface, and its host the tap that is to be plugged."""
-    far = f"peer name eth0 netns {guest.namespace} address {interface.mac} mtu {mtu}"
-    near = f"mtu {mtu} netns {host.namespace} address {interface.tap_mac}"
-    node.configure([f"link add {interface.device} {near} type veth {far}"])
+    plugged = interface.parent or interface
+    device = "trunk0" if interface.parent else "eth0"
+    far = f"peer name {device} netns {guest.namespace} address {plugged.mac} mtu {mtu}"
+    near = f"mtu {mtu} netns {host.namespace} address {plugged.tap_mac}"
+    node.configure([f"link add {plugged.device} {near} type veth {far}"])
     # the userspace conntrack drops packets whose checksum was left to the "hardware"
-    guest.run("ethtool", "-K", "eth0", "tx", "off")
+    guest.run("ethtool", "-K", device, "tx", "off")
+    if interface.parent:
+        # nor does the userspace datapath see a tag that was left to the "hardware"
+        guest.run("ethtool", "-K", device, "txvlan", "off")
+        guest.configure(
+            *_up(plugged, device),
+            f"link add link {device} name eth0 address {interface.mac} type vlan id {topology.TRUNK_VLAN}",
+        )
     guest.configure("link set lo up", *_up(interface, "eth0"))
-    host.configure(*_plain(interface.device))
+    host.configure(*_plain(plugged.device))
 
 
 def address_underlay(host: node.Host) -> None:

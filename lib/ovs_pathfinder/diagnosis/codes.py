@@ -53,7 +53,8 @@ MEANINGS: dict[str, Meaning] = {
         next=(_AGENT_LOG, _RESYNC),
     ),
     "vlan-tag-wrong": Meaning(
-        meaning="The port is in another local VLAN than the rest of its network on that host.",
+        meaning="The port is in another local VLAN than the rest of its network on that host; or, of a trunk's "
+        "subport, the trunk's bridge has another VLAN for it than Neutron's trunk.",
         next=(_AGENT_LOG, _RESYNC),
     ),
     "flows-missing": Meaning(meaning="Flows that Neutron's agent installs are not there.", next=(_AGENT_LOG, _RESYNC)),

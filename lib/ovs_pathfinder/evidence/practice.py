@@ -127,8 +127,10 @@ def watch_all(here: local.Local, watching: watch.Watch) -> None:
     for role in here.roles:
         point: path.Point = "source-port" if role == "source" else "destination-port"
         device = here.devices[role]
+        vlan = device.trunk.vlan if device.trunk else None
         if device.present:
-            watching.add(point, device.name, capture.port_filter(plan))
+            expression = capture.port_filter(plan) if vlan is None else capture.trunk_filter(plan, vlan)
+            watching.add(point, device.name, expression)
         else:
             watching.fail(point, f"the device {device.name} does not exist on this host")
     if here.far is None:
