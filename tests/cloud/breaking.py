@@ -70,6 +70,30 @@ def source_address_wrong(where: cloud.Cloud) -> contextlib.AbstractContextManage
     return changed_port(where, "source", fixed_ips=others)
 
 
+def bound_elsewhere(where: cloud.Cloud) -> contextlib.AbstractContextManager[None]:
+    """Bind the amphora's port to the other host, as a migration that was given up half-way leaves it."""
+    return changed_port(where, "guest", binding_host_id=topology.OCTAVIA.hostname)
+
+
+@contextlib.contextmanager
+def mac_changed(where: cloud.Cloud) -> Generator[None]:
+    """Give the amphora's port another MAC address, which its guest does not have; Neutron wants it unbound for that."""
+    before = where.port("guest")
+    _rebind(where, {**before, "mac_address": "fa:16:3e:00:00:99"})
+    where.forget_neighbours()
+    try:
+        yield
+    finally:
+        _rebind(where, before)
+        where.forget_neighbours()
+
+
+def _rebind(where: cloud.Cloud, wanted: dict[str, Any]) -> None:
+    where.change_port("guest", {"binding:host_id": ""})
+    where.change_port("guest", {"mac_address": wanted["mac_address"]})
+    where.change_port("guest", {"binding:host_id": wanted["binding:host_id"]})
+
+
 @contextlib.contextmanager
 def port_not_plugged(where: cloud.Cloud) -> Generator[None]:
     """Take the amphora's tap off its switch."""

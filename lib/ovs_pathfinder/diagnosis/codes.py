@@ -119,7 +119,7 @@ MEANINGS: dict[str, Meaning] = {
         ),
     ),
     "patch-broken": Meaning(
-        meaning="The patch ports that join br-int and br-tun do not reach each other.",
+        meaning="The patch ports that join br-int and br-tun, or a trunk's bridge, do not reach each other.",
         next=(
             "Compare `ovs-vsctl list Interface patch-tun patch-int`: each must name the other as options:peer.",
             _RESYNC,
