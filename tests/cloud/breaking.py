@@ -1,12 +1,15 @@
 """What breaks the path in a real cloud, through its API or on its hosts, and mends it again."""
 
 import contextlib
+import dataclasses
 from collections.abc import Generator
 from typing import Any
 
 from tests.lab import deployed, switch, topology
 
 from . import cloud
+
+_OTHER_MAC = "fa:16:3e:00:00:99"
 
 
 @contextlib.contextmanager
@@ -76,16 +79,28 @@ def bound_elsewhere(where: cloud.Cloud) -> contextlib.AbstractContextManager[Non
 
 
 @contextlib.contextmanager
-def mac_changed(where: cloud.Cloud) -> Generator[None]:
-    """Give the amphora's port another MAC address, which its guest does not have; Neutron wants it unbound for that."""
-    before = where.port("guest")
-    _rebind(where, {**before, "mac_address": "fa:16:3e:00:00:99"})
-    where.forget_neighbours()
+def mac_changed(where: cloud.Cloud, *, replugged: bool) -> Generator[None]:
+    """Give the amphora's port another MAC address, which its guest does not take; Neutron wants it unbound for that.
+
+    The agent's flows go by the MAC address that its device was plugged with (`attached-mac`): nothing breaks before it
+    is plugged anew, as by a hard reboot.
+    """
+    before, guest = where.port("guest"), where.interfaces["guest"]
+    _rebind(where, {**before, "mac_address": _OTHER_MAC})
+    if replugged:
+        _plug_anew(where, dataclasses.replace(guest, mac=_OTHER_MAC))
     try:
         yield
     finally:
         _rebind(where, before)
+        if replugged:
+            _plug_anew(where, guest)
         where.forget_neighbours()
+
+
+def _plug_anew(where: cloud.Cloud, guest: topology.Interface) -> None:
+    where.destination.vsctl("del-port", "br-int", guest.device)
+    switch.configure(where.destination, switch.plug(guest, where.shape.mtu))
 
 
 def _rebind(where: cloud.Cloud, wanted: dict[str, Any]) -> None:

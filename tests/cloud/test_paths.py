@@ -69,8 +69,19 @@ def test_port_that_is_bound_to_another_host_than_its_guest_is_on_is_found(cloud:
     assert place(report)[:3] == ("broken", "port-not-plugged", "destination-port"), report["report"]
 
 
-def test_mac_address_that_only_neutron_knows_is_found(cloud: real.Cloud, charm: deployed.Cloud):
-    with breaking.mac_changed(cloud):
+def test_mac_address_that_neither_guest_nor_switch_has_heard_of_breaks_nothing(
+    cloud: real.Cloud, charm: deployed.Cloud
+):
+    with breaking.mac_changed(cloud, replugged=False):
+        processes.wait_until(cloud.answers4, "the path to work again", limit=60)
+        report = diagnosis(charm, charm.plan(destination=topology.GUEST.address4)["run"])
+    processes.wait_until(cloud.answers, "the path to work again", limit=60)
+
+    assert place(report) == ("ok", "path-ok", None, None), report["report"]
+
+
+def test_mac_address_that_the_guest_does_not_have_is_found(cloud: real.Cloud, charm: deployed.Cloud):
+    with breaking.mac_changed(cloud, replugged=True):
         processes.wait_until(lambda: not cloud.answers4(), "the agents to follow", limit=60)
         cloud.forget_neighbours()
         report = diagnosis(charm, charm.plan(destination=topology.GUEST.address4)["run"])

@@ -33,8 +33,7 @@ def make(where: cloud.Cloud) -> Trunk:
     _post(where, "subnet", subnet)
     guests = {"security_groups": [where.groups["guest"]]}
     fixed = [{"ip_address": _PARENTS4}]
-    bound = {"device_owner": "compute:nova", "binding:host_id": topology.COMPUTE.hostname, "fixed_ips": fixed}
-    parent = _post(where, "port", {"network_id": network, "name": "parent", **guests, **bound})
+    parent = _post(where, "port", {"network_id": network, "name": "parent", "fixed_ips": fixed, **guests})
     management = where.port("guest")
     four = next(one["subnet_id"] for one in management["fixed_ips"] if "." in one["ip_address"])
     body = {"network_id": management["network_id"], "name": "vlan101", "fixed_ips": [
@@ -43,6 +42,9 @@ def make(where: cloud.Cloud) -> Trunk:
     subport = _post(where, "port", {**body, **guests})
     hanging = {"port_id": subport["id"], "segmentation_type": "vlan", "segmentation_id": VLAN}
     trunk = _post(where, "trunk", {"port_id": parent["id"], "name": "trunk0", "sub_ports": [hanging]})
+    # a port that is bound may not become a parent: Nova binds it when it boots the server
+    bound = {"device_owner": "compute:nova", "binding:host_id": topology.COMPUTE.hostname}
+    where.api.put("network", f"/v2.0/ports/{parent['id']}", {"port": bound})
     six = next(one["ip_address"] for one in subport["fixed_ips"] if ":" in one["ip_address"])
     outer = topology.Interface(
         "parent", parent["id"], parent["mac_address"], "fd00:88::150", _PARENTS4, f"tap{parent['id']}"[:14]

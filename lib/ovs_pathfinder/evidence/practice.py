@@ -255,7 +255,10 @@ def _second_thoughts(here: local.Local, observations: Sequence[record.Observatio
         extra.append(theory.examine(here.plan, "forward", place, subject="neighbour"))
     place = here.places.get("reply")
     if place is not None and here.plan.has_heartbeats:
-        extra.append(theory.examine(here.plan, "reply", place, subject="heartbeat"))
+        # The guest sends them from the MAC address that its answers have: the agent goes by that of its device.
+        answers = seen.get("destination-port")
+        mac = answers.reply_mac if answers is not None else ""
+        extra.append(theory.examine(here.plan, "reply", place, subject="heartbeat", source_mac=mac))
     return extra
 
 

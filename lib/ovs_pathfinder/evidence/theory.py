@@ -208,7 +208,7 @@ def describe(
     state: record.State = "untracked",
 ) -> str:
     """Write the probe's packet as a flow for `ofproto/trace`; `source_mac` overrides the plan's."""
-    packet = synthetic.write(_headers(plan, direction, source_mac))
+    packet = synthetic.write(_from(synthetic.headers(plan, direction), source_mac))
     return f"{_entry(place, synthetic.tracked(direction, state))},{packet}"
 
 
@@ -239,18 +239,17 @@ def examine(
     if subject == "neighbour":
         state, ct_next, packet = "untracked", (), synthetic.solicitation(plan)
     elif subject == "heartbeat":
-        state, ct_next, packet = "untracked", (), synthetic.write(synthetic.heartbeat(plan))
+        state, ct_next, packet = "untracked", (), synthetic.write(_from(synthetic.heartbeat(plan), source_mac))
     else:
         ct_next = synthetic.resumed(direction, state)
-        packet = synthetic.write(_headers(plan, direction, source_mac))
+        packet = synthetic.write(_from(synthetic.headers(plan, direction), source_mac))
     entry = _entry(place, synthetic.tracked(direction, state))
     wanted = {"direction": direction, "subject": subject, "state": state}
     whole = _traced(place, place.bridge, f"{entry},{packet}", ct_next, vlan=place.vlan, **wanted)
     return _by_trunk(place, whole, packet, ct_next, wanted) if place.bridge.startswith(trunk.PREFIX) else whole
 
 
-def _headers(plan: path.Plan, direction: path.Direction, source_mac: str) -> synthetic.Headers:
-    headers = synthetic.headers(plan, direction)
+def _from(headers: synthetic.Headers, source_mac: str) -> synthetic.Headers:
     return headers.model_copy(update={"source_mac": source_mac}) if source_mac else headers
 
 
