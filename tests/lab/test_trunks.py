@@ -190,6 +190,7 @@ def foreign_flow(lab: hosts.Lab) -> Generator[None]:
 def guest_down(lab: hosts.Lab) -> Generator[None]:
     """Let the guest have no device in the VLAN."""
     lab.guest.configure("link set eth0 down")
+    lab.source.run("ip", "neigh", "flush", "dev", topology.SOURCE.device)  # it knows the guest of a moment ago
     try:
         yield
     finally:
