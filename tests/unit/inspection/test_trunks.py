@@ -26,5 +26,5 @@ def test_a_port_of_a_trunk_is_carried_once_and_by_the_guests_device(port: wired.
 
 
 def test_a_typed_packet_from_a_subport_is_refused_with_what_to_give_instead() -> None:
-    with pytest.raises(errors.PathfinderError, match="is a port of a trunk .*give the run of a planned path"):
+    with pytest.raises(errors.PathfinderError, match=r"is a port of a trunk .*give the run of a planned path"):
         subjects.Here(wired.switch(), {}).entry(wired.SUBPORT.id)
