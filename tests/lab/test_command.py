@@ -207,3 +207,21 @@ def test_what_goes_wrong_is_one_sentence(cloud: deployed.Cloud):
     assert done.stderr.startswith("ovs-pathfinder: plan-path on ovs-pathfinder/0 failed: ")
     assert "octavia/9" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_tests_for_a_real_model_pass_on_this_one(cloud: deployed.Cloud):
+    environment = {**os.environ, "JUJU": cloud.juju.cli_binary}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", LIBRARY.parent / "tests" / "integration"],
+        env=environment,
+        cwd=LIBRARY.parent,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
+    assert "skipped" not in done.stdout

@@ -43,7 +43,7 @@ def test_place_without_packets_has_no_file(tmp_path: pathlib.Path):
 
 
 def test_what_is_no_capture_is_told_in_a_sentence(tmp_path: pathlib.Path):
-    with pytest.raises(errors.PathfinderError, match="the capture at source-port in the answer of .* is not base64"):
+    with pytest.raises(errors.PathfinderError, match=r"the capture at source-port in the answer of .* is not base64"):
         keeping.Captures(tmp_path).keep(RUN, UNIT, captured("?"))
 
 
