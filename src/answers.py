@@ -39,9 +39,12 @@ def plan(plan: path.Plan, application: str) -> Results:
     }
 
 
-def probe(plan: path.Plan, found: record.Evidence, application: str) -> Results:
+def probe(
+    plan: path.Plan, found: record.Evidence, application: str, captures: record.Captures | None = None
+) -> Results:
     """Tell what a unit found out."""
     return {
+        **({} if captures is None else {"captures": captures.model_dump_json()}),
         "run": plan.run,
         "role": " and ".join(found.roles),
         "summary": _probe_summary(plan, found),

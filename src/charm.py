@@ -145,7 +145,7 @@ class PathfinderCharm(ops.CharmBase):
             import answers
             import exchange
             import parameters
-            from ovs_pathfinder.evidence import practice, probe
+            from ovs_pathfinder.evidence import practice, probe, record
             from ovs_pathfinder.inspection import history
             from ovs_pathfinder.temporary import journal
 
@@ -154,10 +154,19 @@ class PathfinderCharm(ops.CharmBase):
             plan = peers.plan(wanted.run)
             peers.publish_unit()
             settings = probe.Settings(count=wanted.count, interval=wanted.interval, size=wanted.size)
-            found = practice.gather(plan, self.unit.name, settings, wait=wanted.wait, log=event.log)
+            kept: list[record.Capture] = []
+            found = practice.gather(
+                plan,
+                self.unit.name,
+                settings,
+                wait=wanted.wait,
+                log=event.log,
+                keep=kept.extend if wanted.captures else None,
+            )
             found = history.added(found, journal.Journal().directory)
             peers.publish_evidence(found)
-            event.set_results(answers.probe(plan, found, self.app.name))
+            captures = record.Captures(captures=tuple(kept)) if wanted.captures else None
+            event.set_results(answers.probe(plan, found, self.app.name, captures))
 
     def _on_path_report(self, event: ops.ActionEvent) -> None:
         with _answering(self, event):

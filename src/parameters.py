@@ -60,6 +60,7 @@ class ProbePath(_Packets):
     """Of probe-path."""
 
     wait: Annotated[float, pydantic.Field(ge=0, le=60)] = 10.0
+    captures: bool = False
 
 
 class TryFlows(_Packets):

@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 
 from tests import schemas
-from tests.lab import demo, deployed, processes
+from tests.lab import demo, deployed, processes, topology
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("command"), pytest.mark.usefixtures("nothing_is_left")]
 
@@ -110,6 +110,22 @@ def test_switch_that_disobeys_is_found_tried_and_proven_in_one_command_without_a
     assert deployed.closed(old.host()).by == "action"
 
 
+def test_packets_of_the_probe_come_along_as_files(cloud: deployed.Cloud, tmp_path: pathlib.Path):
+    done = trace(cloud, "--captures", str(tmp_path / "pcap"))
+
+    assert done.returncode == 0, done.stderr
+    files = sorted((tmp_path / "pcap").iterdir())
+    assert all(f"captured: {file}\n" in done.stderr for file in files)
+    points = ("destination-port", "destination-underlay", "source-port", "source-underlay")
+    for point, file in zip(points, sorted(files, key=lambda one: one.name.split("-", 4)[4]), strict=True):
+        assert point in file.name
+        read = subprocess.run(
+            ["tcpdump", "-nr", file, "ip6 and icmp6 or proto gre"], capture_output=True, text=True, check=True
+        )
+        assert read.stdout.count(f"{topology.SOURCE.address6} > {cloud.lab.address}: ICMP6, echo request") >= 2, point
+        assert read.stdout.count(f"{cloud.lab.address} > {topology.SOURCE.address6}: ICMP6, echo reply") >= 2, point
+
+
 def test_interruption_in_the_middle_of_a_trial_leaves_nothing_behind(cloud: deployed.Cloud):
     before = deployed.tables(cloud.lab)
     with deployed.broken(cloud):
@@ -191,3 +207,21 @@ def test_what_goes_wrong_is_one_sentence(cloud: deployed.Cloud):
     assert done.stderr.startswith("ovs-pathfinder: plan-path on ovs-pathfinder/0 failed: ")
     assert "octavia/9" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_tests_for_a_real_model_pass_on_this_one(cloud: deployed.Cloud):
+    environment = {**os.environ, "JUJU": cloud.juju.cli_binary}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", LIBRARY.parent / "tests" / "integration"],
+        env=environment,
+        cwd=LIBRARY.parent,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
+    assert "skipped" not in done.stdout

@@ -11,7 +11,7 @@ import pathlib
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -43,46 +43,12 @@ class Common:
 
 
 @dataclasses.dataclass
-class Packets:
-    """What is sent."""
-
-    protocol: str = "icmp"
-    port: int | None = None
-    count: int = 5
-    interval: float = 0.2
-    size: int = 56
-    wait: float = 10.0
-    patience: float = 60.0
-
-    def settings(self) -> "engine.Settings":
-        """Return what the engine takes.
-
-        Raises:
-            UsageError: Two of them do not go together.
-        """
-        from . import engine
-
-        if self.port is None and self.protocol != "icmp":
-            raise click.UsageError(f"--protocol {self.protocol} needs --port")
-        if self.port is not None and self.protocol == "icmp":
-            raise click.UsageError("--port goes with --protocol tcp or udp")
-        return engine.Settings(
-            protocol=cast("Literal['icmp', 'tcp', 'udp']", self.protocol),
-            port=self.port,
-            count=self.count,
-            interval=self.interval,
-            size=self.size,
-            wait=self.wait,
-            patience=self.patience,
-        )
-
-
-@dataclasses.dataclass
 class Output:
-    """Where the report goes, and in which form."""
+    """Where the report goes, and in which form, and where the captured packets go."""
 
     format: str = "text"
     output: str = ""
+    captures: str = ""
 
 
 @dataclasses.dataclass
@@ -90,16 +56,37 @@ class Given:
     """All options that several commands share."""
 
     common: Common = dataclasses.field(default_factory=Common)
-    packets: Packets = dataclasses.field(default_factory=Packets)
+    packets: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    """What is sent, as far as it was said."""
     output: Output = dataclasses.field(default_factory=Output)
+
+    def settings(self) -> "engine.Settings":
+        """Return what the engine is told of the packets.
+
+        Raises:
+            UsageError: Two of them do not go together.
+        """
+        from . import engine
+
+        found = engine.Settings(**self.packets)
+        if found.port is None and found.protocol != "icmp":
+            raise click.UsageError(f"--protocol {found.protocol} needs --port")
+        if found.port is not None and found.protocol == "icmp":
+            raise click.UsageError("--port goes with --protocol tcp or udp")
+        return found
 
 
 def _shared(part: str, *options: tuple[tuple[str, ...], dict[str, Any]]) -> Callable[[Function], Function]:
     """Return a decorator that gives a command some options, whose values go into a part of `Given`."""
 
     def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-        if parameter.name and value is not None:
-            setattr(getattr(context.obj, part), parameter.name, value)
+        if not parameter.name or value is None:
+            return
+        kept = getattr(context.obj, part)
+        if isinstance(kept, dict):
+            kept[parameter.name] = value
+        else:
+            setattr(kept, parameter.name, value)
 
     def decorate(function: Function) -> Function:
         for names, more in reversed(options):
@@ -138,6 +125,9 @@ output_options = _shared(
     (("--format", "-f"), {"type": click.Choice(FORMATS), "help": "The form of the report; default text."}),
     (("--output", "-o"), {"metavar": "FILE", "help": "Write the report into a file."}),
 )
+captures_option = _shared(
+    "output", (("--captures",), {"metavar": "FOLDER", "help": "Write the packets that were captured into a folder."})
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -165,6 +155,7 @@ def main(context: click.Context) -> None:
 )
 @packet_options
 @output_options
+@captures_option
 @common_options
 @click.pass_obj
 def trace(given: Given, source: str, destination: str, trial: str) -> int:
@@ -176,7 +167,7 @@ def trace(given: Given, source: str, destination: str, trial: str) -> int:
     from ..report import outcome
     from . import engine
 
-    settings = given.packets.settings()
+    settings = given.settings()
 
     async def work(by: "engine.Engine", shown: "view.Silent") -> "outcome.Outcomes":
         pair = engine.Pair(source, destination)
@@ -196,13 +187,14 @@ def trace(given: Given, source: str, destination: str, trial: str) -> int:
 )
 @packet_options
 @output_options
+@captures_option
 @common_options
 @click.pass_obj
 def sweep(given: Given, sources: tuple[str, ...], status: str, loadbalancer: str, network: str, jobs: int) -> int:
     """Trace from every unit of Octavia to every amphora, and report on each path that is not ok."""
     from . import sweep as sweep_
 
-    settings = given.packets.settings()
+    settings = given.settings()
     if network and (status or loadbalancer):
         raise click.UsageError("--network goes with neither --status nor --loadbalancer, which choose amphorae")
     client = _client(given.common)
@@ -353,13 +345,17 @@ def _with_engine(
     """Do some work with an engine, show its progress, and leave nothing behind where it is interrupted."""
     import asyncio
 
-    from . import engine, interruption, view
+    from . import engine, interruption, keeping, view
 
     asked = client or _client(given.common)
+    captures = keeping.Captures(pathlib.Path(given.output.captures)) if given.output.captures else None
 
     async def guarded(shown: view.Silent) -> Value:
-        by = engine.Engine(asked, given.common.application, shown.tell)
-        return await interruption.guarded(by, work(by, shown), shown.say)
+        by = engine.Engine(asked, given.common.application, shown.tell, keep=captures.keep if captures else None)
+        found = await interruption.guarded(by, work(by, shown), shown.say)
+        for file in captures.files if captures else ():
+            shown.say(f"captured: {file}")
+        return found
 
     with view.watching(total, quiet=given.common.quiet) as shown:
         return asyncio.run(guarded(shown))

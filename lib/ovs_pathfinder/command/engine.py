@@ -14,6 +14,7 @@ import pydantic
 
 from .. import errors, path
 from ..diagnosis import trials, verdict
+from ..evidence import record
 from ..report import outcome
 from . import juju
 from . import turns as turns_
@@ -92,6 +93,8 @@ class Event:
 
 
 Tell = Callable[[Event], None]
+Keep = Callable[[str, str, record.Captures], None]
+"""Is given a run, a unit, and the packets that the unit captured."""
 Confirm = Callable[[str], Awaitable[bool]]
 Model = TypeVar("Model", bound=path.Model)
 
@@ -133,6 +136,8 @@ class Engine:
     """Units whose action was cut off, and that have not cleaned up since."""
     given_up: set[str] = dataclasses.field(default_factory=set[str])
     """Units that did not answer in time; they are asked no more."""
+    keep: Keep | None = None
+    """Without it, units keep no packets."""
 
     @property
     def leader(self) -> str:
@@ -161,9 +166,8 @@ class Engine:
         """
         way = _Way(pair, half_done=half_done)
         units = await self._plan(way, settings)
-        await self._together(
-            way, "probe", units, "probe-path", {**settings.packets, "wait": settings.wait}, settings.longest()
-        )
+        params = {**settings.packets, "wait": settings.wait, **({"captures": True} if self.keep else {})}
+        await self._together(way, "probe", units, "probe-path", params, settings.longest())
         if not way.evidence:
             raise errors.PathfinderError("; ".join(dict.fromkeys(way.problems)))
         found = await self._report(way)
@@ -237,6 +241,8 @@ class Engine:
             try:
                 answer = await self.ask(unit, action, {"run": way.run, **params}, limit, way.pair, stage)
                 way.evidence.append(result(answer, "evidence"))
+                if self.keep is not None and "captures" in answer.results:
+                    self.keep(way.run, answer.unit, read(record.Captures, answer, "captures"))
                 self._tell(way, stage, answer.results.get("summary", ""), unit)
             except errors.PathfinderError as error:
                 way.problems.append(str(error))

@@ -171,7 +171,7 @@ class Juju:
         steps = self._run_old if await self.is_old() else self._run_new
         doing = asyncio.ensure_future(steps(begun, action, params, within, log or _ignore))
         try:
-            answer = await asyncio.wait_for(asyncio.shield(doing), within + ANSWER)
+            found = await asyncio.wait_for(asyncio.shield(doing), within + ANSWER)
         except asyncio.TimeoutError:
             await self._withdraw(begun, doing)
             raise TooLate(begun.unit, action, within) from None
@@ -181,7 +181,7 @@ class Juju:
         except TooLate:
             await self._cancel(begun)
             raise
-        return _answer(answer, begun.unit, action)
+        return answer(found, begun.unit, action)
 
     async def _run_new(
         self, begun: _Begun, action: str, params: Mapping[str, Any], within: float, log: Log
@@ -341,8 +341,12 @@ def _units(applications: Mapping[str, Tree], application: str) -> list[Unit]:
     return found
 
 
-def _answer(task: Mapping[str, Any], asked: str, action: str) -> Answer:
-    """Read a task in the shape of Juju 3 or of 2.9."""
+def answer(task: Mapping[str, Any], asked: str, action: str) -> Answer:
+    """Read a task in the shape of Juju 3 or of 2.9.
+
+    Raises:
+        ActionFailed: It did not complete.
+    """
     unit = str(task.get("unit") or task.get("UnitId") or asked)
     results = cast("dict[str, Any]", task.get("results") or {})
     if task.get("status") != "completed":

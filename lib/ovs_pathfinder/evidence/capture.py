@@ -12,6 +12,8 @@ from . import packet
 SNAP_LENGTH = 224
 """Bytes: headers of Ethernet, IPv6, UDP, VXLAN, Ethernet, IPv6, ICMP, and the first of the payload's bytes."""
 MAX_PACKETS = 20_000
+KEPT_BYTES = 24_576
+"""Of one capture, where its packets are kept."""
 _NUMBERS = {"icmp": {4: 1, 6: 58}, "tcp": {4: 6, 6: 6}, "udp": {4: 17, 6: 17}}
 _NAMES = {1: "icmp", 58: "icmp6", 6: "tcp", 17: "udp"}
 _FRAGMENT = 44
@@ -117,9 +119,18 @@ class Capture:
         expression: str,
         sink: Callable[[packet.Packet], None],
         tunnel_ports: Mapping[str, int] = packet.TUNNEL_PORTS,
+        *,
+        keeps: bool = False,
     ) -> None:
         self.device = device
         self.error = ""
+        self.kept = bytearray()
+        """The first packets as tcpdump wrote them, as a capture file; empty where none are kept."""
+        self.packets = 0
+        """How many of them there are."""
+        self.more = 0
+        """How many packets there was no room for."""
+        self._keeps = keeps
         self._sink = sink
         self._tunnel_ports = tunnel_ports
         self._stopping = False
@@ -157,16 +168,27 @@ class Capture:
         header = stream.read(24)
         if len(header) < 24:
             return
+        if self._keeps:
+            self.kept += header
         order = "<" if header[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">"
         while len(record := stream.read(16)) == 16:
             (length,) = struct.unpack_from(f"{order}I", record, 8)
             frame = stream.read(length)
+            if self._keeps and len(frame) == length:
+                self._keep(record + frame)
             decoded = packet.decode(frame, self._tunnel_ports)
             if decoded is not None:
                 self._sink(decoded)
         if not self._stopping and not self.error:
             # Whatever it was that ended it, from here on this capture is blind.
             self.error = f"tcpdump ended before it was told to (it keeps {MAX_PACKETS} packets at the most)"
+
+    def _keep(self, record: bytes) -> None:
+        if not self.more and len(self.kept) + len(record) <= KEPT_BYTES:
+            self.kept += record
+            self.packets += 1
+        else:
+            self.more += 1
 
     def wait_ready(self, timeout: float = 3.0) -> None:
         """Wait until tcpdump listens, or `error` says why it cannot."""

@@ -16,6 +16,7 @@ from . import beacon, capture, host, local, megaflows, probe, question, record, 
 MAX_WINDOW = 180.0
 """Seconds that a listener watches at the most."""
 Log = Callable[[str], None]
+Keep = Callable[[tuple[record.Capture, ...]], None]
 _IP_HEADER = {4: 20, 6: 40}
 _LARGE = 3
 """Large packets that are sent beside the probe's."""
@@ -26,7 +27,13 @@ _PASS = 1.0
 
 
 def gather(
-    plan: path.Plan, unit: str, settings: probe.Settings, *, wait: float = 10.0, log: Log = lambda _: None
+    plan: path.Plan,
+    unit: str,
+    settings: probe.Settings,
+    *,
+    wait: float = 10.0,
+    log: Log = lambda _: None,
+    keep: Keep | None = None,
 ) -> record.Evidence:
     """Find out, on one unit, all that it can tell about the plan's path.
 
@@ -36,6 +43,7 @@ def gather(
         settings: What the source sends.
         wait: Seconds that the two units wait for each other before each goes on alone.
         log: Is told of each stage, in words.
+        keep: Is given the packets of all captures; without it, they are forgotten as soon as they are understood.
 
     Raises:
         PathfinderError: The unit is not on the path, or its switch cannot be asked.
@@ -45,7 +53,7 @@ def gather(
     here = local.Local(plan, unit)
     nonce = secrets.token_hex(4)
     far = (here.far.tunnel_address, here.far.management_address) if here.far else ()
-    watching = watch.Watch(plan, nonce, far, here.tunnel_ports)
+    watching = watch.Watch(plan, nonce, far, here.tunnel_ports, keeps=keep is not None)
     with concurrent.futures.ThreadPoolExecutor(max_workers=5) as pool:
         try:
             before = _Counting(here, pool, begun - _PASS)
@@ -59,6 +67,8 @@ def gather(
             after = _Counting(here, pool, watching.latest)
         finally:
             watching.stop()
+        if keep is not None:
+            keep(watching.kept())
         observations = watching.observations()
         extra = _second_thoughts(here, observations)
         used = megaflows.gather(here, within=time.monotonic() - watched)

@@ -267,6 +267,24 @@ class Evidence(path.Model):
         )
 
 
+class Capture(path.Model):
+    """The packets of one observation point, as they were: not evidence, but what evidence was read from."""
+
+    point: path.Point
+    device: str
+    packets: int
+    more: int = 0
+    """Packets that there was no room for."""
+    pcap: str
+    """A capture file in the classic format (pcap-savefile(5)), in base64."""
+
+
+class Captures(path.Model):
+    """Of one unit."""
+
+    captures: tuple[Capture, ...] = ()
+
+
 class Attempt(path.Model):
     """What became of one round of packets in a trial."""
 

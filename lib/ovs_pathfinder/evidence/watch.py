@@ -1,5 +1,6 @@
 """Practice: all observation points of one host together, and the other unit's signs of life."""
 
+import base64
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -11,6 +12,8 @@ from . import capture, packet, probe, record
 _SYN, _RST, _ACK = 0x02, 0x04, 0x10
 _KEPT = 1000
 """Identities that are kept at each point; a trial has 600 at the most, and others may use the same port."""
+_ANSWERED = 110_000
+"""Characters of the captures of one unit, as an argument of action-set: Linux takes 131,072 bytes."""
 
 
 class _Sight:
@@ -35,8 +38,11 @@ class Watch:
         own_nonce: str,
         far_addresses: Iterable[str],
         tunnel_ports: Mapping[str, int] = packet.TUNNEL_PORTS,
+        *,
+        keeps: bool = False,
     ) -> None:
         self._plan = plan
+        self._keeps = keeps
         self._own = own_nonce
         self._tunnel_ports = tunnel_ports
         self._far = frozenset(address for address in far_addresses if address)
@@ -59,7 +65,8 @@ class Watch:
                 self._see(point, seen)
                 self._changed.notify_all()
 
-        self._captures.append((point, capture.Capture(device, expression, sink, self._tunnel_ports)))
+        keeps = self._keeps and point is not None
+        self._captures.append((point, capture.Capture(device, expression, sink, self._tunnel_ports, keeps=keeps)))
 
     def fail(self, point: path.Point, why: str) -> None:
         """Note why a point cannot be watched at all."""
@@ -106,6 +113,30 @@ class Watch:
     def observations(self) -> tuple[record.Observation, ...]:
         """Return what was seen, point by point."""
         return tuple(self._observation(point) for point in path.POINTS if point in {*self._sights, *self._failed})
+
+    def kept(self) -> tuple[record.Capture, ...]:
+        """Return the packets of each capture, where they are kept; after the captures have ended.
+
+        They go into one answer, which Linux bounds: a capture that has no room there is named without its packets.
+        """
+        found: list[record.Capture] = []
+        left = _ANSWERED
+        for point, one in self._captures:
+            if point is None or not one.kept:
+                continue
+            text = base64.b64encode(one.kept).decode()
+            fits = len(text) <= left
+            left -= len(text) if fits else 0
+            found.append(
+                record.Capture(
+                    point=point,
+                    device=one.device,
+                    packets=one.packets if fits else 0,
+                    more=one.more if fits else one.more + one.packets,
+                    pcap=text if fits else "",
+                )
+            )
+        return tuple(found)
 
     def _observation(self, point: path.Point) -> record.Observation:
         captures = [one for where, one in self._captures if where == point]

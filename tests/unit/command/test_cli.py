@@ -102,7 +102,7 @@ def test_what_is_wrong_is_one_sentence(
 def test_errors_of_its_own_are_sentences_too(
     client: model.Model, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("oh")
 
     monkeypatch.setattr(engine, "Engine", broken)
@@ -281,5 +281,8 @@ def test_defaults_of_the_reference_are_those_of_the_command():
     page = (LIBRARY.parent / "docs" / "reference" / "command.md").read_text()
     told = dict(re.findall(r"^\| `--([a-z]+)`(?:, `-\w`)? \| [^|]+ \| ([^|]+) \|", page, re.MULTILINE))
 
-    for name, value in vars(cli.Packets()).items():
+    packets = {option.name for option in cli.main.commands["trace"].params} & set(vars(engine.Settings()))
+    assert len(packets) == 7
+
+    for name, value in ((one, getattr(engine.Settings(), one)) for one in packets):
         assert told[name] == ("none" if value is None else f"{value:g}" if isinstance(value, float) else str(value))

@@ -3,18 +3,19 @@
 import json
 import pathlib
 import re
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
 
 import exchange
 import parameters
-from ovs_pathfinder import path
+from ovs_pathfinder import path, zaza
 from ovs_pathfinder.diagnosis import codes
 from ovs_pathfinder.evidence import capture, practice, probe, record, session, trial, wire
 from ovs_pathfinder.report import render
 from ovs_pathfinder.temporary import change, flows, guard, journal, mirror, place, port_security
+from ovs_pathfinder.zaza import options
 from tests import schemas
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -177,3 +178,25 @@ def test_limits_that_are_named_are_the_code_s():
     assert f"a listener {practice.MAX_WINDOW:g} seconds" in page
     assert f"evidence of the last {exchange.KEPT_EVIDENCE} runs" in page
     assert f"the last {exchange.KEPT_PLANS} plans" in page
+
+
+def test_options_for_suites_are_those_of_the_module():
+    page = (REFERENCE / "zaza.md").read_text()
+    told = dict(re.findall(r"^\| `([a-z-]+)` \| ([^|]+) \|", page.split("## Options")[1], re.MULTILINE))
+
+    assert list(told) == [str(one.alias) for one in options.Options.model_fields.values()]
+    for one in options.Options.model_fields.values():
+        default = one.default
+        if isinstance(default, tuple):
+            shown = ", ".join(f"`{each}`" for each in cast("tuple[str, ...]", default)) or "empty"
+        elif default is None or default == "":
+            shown = "none" if default is None else "empty"
+        else:
+            shown = f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+        assert told[str(one.alias)] == shown, one.alias
+
+
+def test_names_for_suites_are_those_of_the_module():
+    page = (REFERENCE / "zaza.md").read_text().split("## Options")[0]
+
+    assert set(re.findall(r"^\| `(\w+)", page, re.MULTILINE)) == set(zaza.__all__)

@@ -121,3 +121,13 @@ def test_worst_verdict_stands_for_all(names: tuple[str, ...], worst: str):
     assert outcome.Outcomes(paths=tuple(map(made, names))).worst == worst
     told = {"ok": "cannot-tell"}.get(worst, worst)
     assert outcome.Outcomes(paths=(*map(made, names), UNTOLD)).worst == told
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "html", "junit"])
+def test_single_path_without_a_diagnosis_says_why_there_is_none(form: render.Form):
+    one = outcome.Outcome(source="octavia/0", destination="fc00::1", problems=("plan-path failed: nobody",))
+
+    text = render.document(outcome.Outcomes(paths=(one,)), form)
+
+    assert "plan-path failed: nobody" in text
+    assert "octavia/0" in text

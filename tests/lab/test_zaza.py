@@ -1,0 +1,117 @@
+"""The module for zaza: zaza's own commands and functions, on a model of the stand-in's, on two real switches."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.lab import deployed, topology
+
+pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("zaza"), pytest.mark.usefixtures("nothing_is_left")]
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SUITE = """
+import unittest
+from ovs_pathfinder import zaza as pathfinder
+
+class Suite(unittest.TestCase):
+    def test_that_fails(self):
+        with pathfinder.explained(lambda: "{address}", "octavia/2"):
+            self.fail("the amphora was not reached")
+
+    def test_that_is_skipped(self):
+        with pathfinder.explained("{address}"):
+            self.skipTest("not here")
+
+    @pathfinder.explained("nobody")
+    def test_whose_failure_cannot_be_explained(self):
+        self.fail("nobody was not reached")
+"""
+
+
+def suite(
+    cloud: deployed.Cloud, folder: pathlib.Path, step: str, *steps: str, **options: Any
+) -> "subprocess.CompletedProcess[str]":
+    """Run a step of a suite in a process of its own, with a tests.yaml of its own."""
+    (folder / "suite.py").write_text(SUITE.replace("{address}", cloud.lab.address))
+    key = {"test": "tests", "configure": "configure"}[step]
+    given = {"count": 2, "interval": 0.1, "log-dir": str(folder / "logs"), **options}
+    content = {"charm_name": "octavia", key: list(steps), "tests_options": {"ovs-pathfinder": given}}
+    (folder / "tests.yaml").write_text(yaml.safe_dump(content))
+    python_path = os.pathsep.join((str(ROOT / "lib"), str(ROOT), str(folder)))
+    return subprocess.run(
+        [sys.executable, "-m", "tests.lab.libjuju", cloud.model, step, "-m", "lab", "--test-directory", folder],
+        env={**os.environ, "PYTHONPATH": python_path},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+
+
+def written(folder: pathlib.Path, name: str) -> dict[str, Any]:
+    assert {one.suffix for one in (folder / "logs").glob(f"{name}.*")} == {".html", ".json", ".txt"}
+    return json.loads((folder / "logs" / f"{name}.json").read_text())
+
+
+def test_every_amphora_is_reached(cloud: deployed.Cloud, tmp_path: pathlib.Path):
+    done = suite(cloud, tmp_path, "test", "ovs_pathfinder.zaza.PathTest")
+
+    assert done.returncode == 0, done.stderr
+    (path,) = written(tmp_path, "paths")["paths"]
+    assert (path["source"], path["diagnosis"]["verdict"]) == ("octavia/2", "ok")
+    assert "ACTIVE" in path["note"] or "BOOTING" in path["note"], "octavia was asked for its amphorae"
+
+
+def test_broken_path_fails_with_its_report(cloud: deployed.Cloud, tmp_path: pathlib.Path):
+    with deployed.broken(cloud):
+        done = suite(
+            cloud, tmp_path, "test", "ovs_pathfinder.zaza.PathTest", destinations=cloud.lab.address, sources="octavia/2"
+        )
+
+    assert done.returncode != 0
+    assert f"source='octavia/2', destination='{cloud.lab.address}'" in done.stderr
+    assert "Path report " in done.stderr
+    assert "AssertionError: Test run failed" in done.stderr, "zaza's own word for it"
+    (path,) = written(tmp_path, "paths")["paths"]
+    assert path["diagnosis"]["verdict"] == "broken"
+
+
+def test_failure_of_another_suite_is_explained_and_stays_what_it_was(cloud: deployed.Cloud, tmp_path: pathlib.Path):
+    with deployed.broken(cloud):
+        done = suite(cloud, tmp_path, "test", "suite.Suite")
+
+    assert "AssertionError: the amphora was not reached" in done.stderr
+    assert f"why {cloud.lab.address} was not reached:" in done.stderr
+    assert "Path report " in done.stderr
+    assert "skipped 'not here'" in done.stderr
+    assert "failures=2, skipped=1" in done.stderr
+    name = f"unreached-{cloud.lab.address.replace(':', '_')}"
+    (path,) = written(tmp_path, name)["paths"]
+    assert (path["source"], path["diagnosis"]["verdict"]) == ("octavia/2", "broken")
+    (file,) = (tmp_path / "logs" / "captures").glob("*-source-port-*.pcap")
+    read = subprocess.run(["tcpdump", "-nr", file, "icmp6"], capture_output=True, text=True, check=True)
+    assert topology.SOURCE.address6 in read.stdout
+    assert "AssertionError: nobody was not reached" in done.stderr
+    assert "why nobody was not reached:" in done.stderr
+    assert "'nobody'" in (tmp_path / "logs" / "unreached-nobody.txt").read_text()
+
+
+def test_charm_is_deployed_and_related_where_it_is_not(cloud: deployed.Cloud, tmp_path: pathlib.Path):
+    done = suite(cloud, tmp_path, "configure", "ovs_pathfinder.zaza.deploy", "ovs_pathfinder.zaza.check")
+
+    assert done.returncode == 0, done.stderr
+    assert "relating ovs-pathfinder:juju-info to octavia" in done.stderr
+    assert "relating ovs-pathfinder:juju-info to nova-compute" in done.stderr
+    assert "relating ovs-pathfinder:keystone-credentials to keystone" in done.stderr
+
+
+def test_what_lacks_is_told_in_a_sentence(cloud: deployed.Cloud, tmp_path: pathlib.Path):
+    done = suite(cloud, tmp_path, "configure", "ovs_pathfinder.zaza.check", application="pathfinder")
+
+    assert done.returncode != 0
+    assert "there is no application pathfinder in the model" in done.stderr.splitlines()[-1]

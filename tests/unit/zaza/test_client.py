@@ -1,0 +1,137 @@
+"""The client on zaza's own functions, with a model of libjuju's that does what it is told."""
+
+import asyncio
+import dataclasses
+import types
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from ovs_pathfinder.command import juju
+from ovs_pathfinder.zaza import client, untyped
+
+UNIT = "ovs-pathfinder/0"
+
+
+@dataclasses.dataclass
+class Action:
+    """What libjuju holds of an action; the message comes after the end."""
+
+    ended: str = "completed"
+    said: str = ""
+    seconds: float = 0.0
+    answered: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    data: dict[str, Any] = dataclasses.field(default_factory=lambda: {"status": "pending"})
+    _status: str = ""
+    results: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+
+    async def wait(self) -> None:
+        await asyncio.sleep(self.seconds)
+        self._status, self.results = self.ended, self.answered
+        asyncio.get_running_loop().call_later(0.2, self.data.update, {"message": self.said})
+
+
+@dataclasses.dataclass
+class Model:
+    """A model with one unit of octavia, and the charm beside it."""
+
+    action: Action = dataclasses.field(default_factory=Action)
+    leads: bool = True
+    asked: list[tuple[str, dict[str, Any]]] = dataclasses.field(default_factory=list[tuple[str, dict[str, Any]]])
+    charm: str = "ch:amd64/jammy/octavia-301"
+
+    @property
+    def applications(self) -> dict[str, Any]:
+        unit = types.SimpleNamespace(entity_id=UNIT, run_action=self._run_action)
+        return {"ovs-pathfinder": types.SimpleNamespace(units=[unit])}
+
+    async def _run_action(self, name: str, **params: Any) -> Action:
+        if name == "unknown":
+            raise ValueError(f"Action `unknown` not found on {UNIT}")
+        self.asked.append((name, params))
+        return self.action
+
+    async def get_status(self) -> Any:
+        agent = types.SimpleNamespace(status="idle")
+        beside = types.SimpleNamespace(leader=self.leads, agent_status=agent)
+        host = types.SimpleNamespace(subordinates={UNIT: beside})
+        octavia = types.SimpleNamespace(charm=self.charm, units={"lb/0": host})
+        return types.SimpleNamespace(
+            applications={"lb": octavia, "keystone": types.SimpleNamespace(charm="", units=None)}
+        )
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> Generator[Model]:
+    found = Model()
+
+    async def get_model(_: str | None = None) -> Model:
+        return found
+
+    monkeypatch.setattr(untyped.MODEL, "get_model", get_model)
+    yield found
+    untyped.ZAZA.clean_up_libjuju_thread()
+
+
+def ask(action: str = "plan-path", unit: str = UNIT, within: float = 5.0, **params: Any) -> juju.Answer:
+    asked = client.Client("ovs-pathfinder", "lab")
+    return client.run(lambda: asked.run(unit, action, params, within=within))
+
+
+def test_answer_is_that_of_the_action(model: Model):
+    model.action.answered = {"run": "x", "return-code": 0}
+
+    assert ask(source="octavia/0") == juju.Answer(UNIT, {"run": "x", "return-code": "0"})
+    assert model.asked == [("plan-path", {"source": "octavia/0"})]
+
+
+def test_leader_is_found_among_subordinates(model: Model):
+    assert ask(unit="ovs-pathfinder/leader").unit == UNIT
+
+
+def test_model_without_a_leader_is_told(model: Model):
+    model.leads = False
+
+    with pytest.raises(juju.JujuError, match="no unit of ovs-pathfinder leads"):
+        ask(unit="ovs-pathfinder/leader")
+
+
+def test_failure_has_the_message_that_comes_after_the_end(model: Model):
+    model.action.ended, model.action.said = "failed", "there is no port at fc00::9"
+
+    with pytest.raises(juju.ActionFailed, match="plan-path on ovs-pathfinder/0 failed: there is no port at fc00::9"):
+        ask()
+
+
+def test_action_that_does_not_end_is_given_up(model: Model):
+    model.action.seconds = 60
+
+    with pytest.raises(juju.TooLate, match=r"ovs-pathfinder/0 did not answer plan-path within 0\.2 s"):
+        ask(within=0.2)
+
+
+@pytest.mark.parametrize(
+    ("action", "unit", "said"),
+    [("unknown", UNIT, "Action `unknown` not found"), ("plan-path", "ovs-pathfinder/9", "ovs-pathfinder/9")],
+)
+def test_whatever_libjuju_raises_is_one_sentence(model: Model, action: str, unit: str, said: str):
+    with pytest.raises(juju.JujuError, match=f"running {action} on {unit} failed: .*{said}"):
+        ask(action, unit)
+
+
+@pytest.mark.parametrize(
+    ("charm", "is_octavia"),
+    [
+        ("ch:amd64/jammy/octavia-301", True),
+        ("local:jammy/octavia-0", True),
+        ("ch:octavia-dashboard-3", False),
+        ("", False),
+    ],
+)
+def test_octavia_is_known_by_its_charm(model: Model, charm: str, is_octavia: bool):
+    model.charm = charm
+
+    (unit,) = client.run(client.Client("ovs-pathfinder").units)
+
+    assert unit == juju.Unit(UNIT, "lb/0", is_octavia, True, False)
