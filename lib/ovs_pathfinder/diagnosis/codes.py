@@ -45,8 +45,8 @@ MEANINGS: dict[str, Meaning] = {
         next=("openstack port show PORT -c binding_vif_type -c binding_host_id",),
     ),
     "port-not-plugged": Meaning(
-        meaning="The port's device is not on the host or not on its switch; or, of a port of a trunk, there is no bridge of "
-        "that trunk or no guest's device on it.",
+        meaning="The port's device is not on the host or not on its switch; or, of a port of a trunk, there is no "
+        "bridge of that trunk or no guest's device on it.",
         next=("Check that the server runs on that host, and `ovs-vsctl list-ports br-int` there.",),
     ),
     "port-not-wired": Meaning(
