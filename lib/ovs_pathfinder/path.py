@@ -37,6 +37,9 @@ POINTS: tuple[Point, ...] = ("source-port", "source-underlay", "destination-unde
 """The observation points, in the order of the forward direction."""
 
 
+SUBPORT = "trunk:subport"
+"""The device_owner of a trunk's subports."""
+
 EPHEMERAL_PORT = 40000
 """Source port of TCP and UDP packets that are only thought of, in traces and in rules."""
 
@@ -88,6 +91,26 @@ class AddressPair(Model):
     address: str
 
 
+class Trunk(Model):
+    """How a subport hangs on a trunk: its guest sends and takes its packets with a VLAN tag, on the parent's device."""
+
+    id: str
+    parent: str
+    """The id of the parent port."""
+    vlan: int
+    """The subport's `segmentation_id`."""
+
+    @property
+    def bridge(self) -> str:
+        """The trunk's bridge on the host, as Neutron's agent names it (`gen_trunk_br_name`)."""
+        return f"tbr-{self.id}"[:14]
+
+    @property
+    def tap(self) -> str:
+        """The parent's device."""
+        return f"tap{self.parent}"[:14]
+
+
 class Port(Model):
     """A Neutron port, as the API describes it."""
 
@@ -105,16 +128,18 @@ class Port(Model):
     port_security_enabled: bool = True
     security_groups: tuple[SecurityGroup, ...] = ()
     allowed_address_pairs: tuple[AddressPair, ...] = ()
+    trunk: Trunk | None = None
+    """Of a trunk's subport alone, and only in a plan."""
 
     @property
     def is_guests(self) -> bool:
         """Whether it belongs to a server of Nova's, and so is used from inside a guest."""
-        return self.device_owner.startswith("compute:")
+        return self.device_owner.startswith("compute:") or self.device_owner == SUBPORT
 
     @property
     def tap(self) -> str:
-        """The device name that Nova and Neutron derive from the port's id (NIC_NAME_LEN is 14)."""
-        return f"tap{self.id}"[:14]
+        """The device name that Nova and Neutron derive from the port's id, or its parent's (NIC_NAME_LEN is 14)."""
+        return self.trunk.tap if self.trunk else f"tap{self.id}"[:14]
 
 
 class Network(Model):

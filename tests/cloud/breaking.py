@@ -1,12 +1,15 @@
 """What breaks the path in a real cloud, through its API or on its hosts, and mends it again."""
 
 import contextlib
+import dataclasses
 from collections.abc import Generator
 from typing import Any
 
 from tests.lab import deployed, switch, topology
 
 from . import cloud
+
+_OTHER_MAC = "fa:16:3e:00:00:99"
 
 
 @contextlib.contextmanager
@@ -68,6 +71,42 @@ def source_address_wrong(where: cloud.Cloud) -> contextlib.AbstractContextManage
     fixed = where.port("source")["fixed_ips"]
     others = [{**one, "ip_address": "192.168.77.99"} if "." in one["ip_address"] else one for one in fixed]
     return changed_port(where, "source", fixed_ips=others)
+
+
+def bound_elsewhere(where: cloud.Cloud) -> contextlib.AbstractContextManager[None]:
+    """Bind the amphora's port to the other host, as a migration that was given up half-way leaves it."""
+    return changed_port(where, "guest", binding_host_id=topology.OCTAVIA.hostname)
+
+
+@contextlib.contextmanager
+def mac_changed(where: cloud.Cloud, *, replugged: bool) -> Generator[None]:
+    """Give the amphora's port another MAC address, which its guest does not take; Neutron wants it unbound for that.
+
+    The agent's flows go by the MAC address that its device was plugged with (`attached-mac`): nothing breaks before it
+    is plugged anew, as by a hard reboot.
+    """
+    before, guest = where.port("guest"), where.interfaces["guest"]
+    _rebind(where, {**before, "mac_address": _OTHER_MAC})
+    if replugged:
+        _plug_anew(where, dataclasses.replace(guest, mac=_OTHER_MAC))
+    try:
+        yield
+    finally:
+        _rebind(where, before)
+        if replugged:
+            _plug_anew(where, guest)
+        where.forget_neighbours()
+
+
+def _plug_anew(where: cloud.Cloud, guest: topology.Interface) -> None:
+    where.destination.vsctl("del-port", "br-int", guest.device)
+    switch.configure(where.destination, switch.plug(guest, where.shape.mtu))
+
+
+def _rebind(where: cloud.Cloud, wanted: dict[str, Any]) -> None:
+    where.change_port("guest", {"binding:host_id": ""})
+    where.change_port("guest", {"mac_address": wanted["mac_address"]})
+    where.change_port("guest", {"binding:host_id": wanted["binding:host_id"]})
 
 
 @contextlib.contextmanager

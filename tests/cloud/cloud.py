@@ -84,9 +84,20 @@ class Cloud(hosts.Lab):
         """Say whether the amphora answers a ping, which no switch has seen before."""
         return self.ping(1, identifier=secrets.randbelow(65535) + 1) == 1
 
+    def answers4(self) -> bool:
+        """Say the same of its IPv4 address."""
+        return self.ping(1, ip=4, identifier=secrets.randbelow(65535) + 1) == 1
+
     def change_port(self, key: str, changes: Mapping[str, Any]) -> None:
         """Change a port through the API."""
         self.api.put("network", f"/v2.0/ports/{self.interfaces[key].port}", {"port": changes})
+
+    def add_node(self, key: str) -> node.Node:
+        """Make one more namespace, which ends with the cloud."""
+        made = self._node(key)
+        node.configure([f"netns add {made.namespace}"])
+        made.run("sysctl", "-qw", "net.ipv6.conf.default.accept_ra=0")
+        return made
 
     def add_rule(self, rule: Mapping[str, Any]) -> None:
         """Add a rule to a security group; what the API adds to a rule is left out."""

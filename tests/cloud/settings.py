@@ -67,7 +67,7 @@ def neutron(home: pathlib.Path, socket: pathlib.Path, tunnel: topology.NetworkTy
             "bind_host": topology.CONTROL_ADDRESS,
             "bind_port": api.PORTS["network"][0],
             "core_plugin": "ml2",
-            "service_plugins": "",
+            "service_plugins": "trunk",
             "api_paste_config": paste("neutron"),
             "transport_url": QUEUE,
             "api_workers": 1,

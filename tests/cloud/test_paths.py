@@ -23,6 +23,13 @@ def diagnosis(charm: deployed.Cloud, run: str) -> dict[str, Any]:
     return charm.report(run)
 
 
+def diagnosis_of(charm: deployed.Cloud, planned: dict[str, Any]) -> dict[str, Any]:
+    """Probe on the units that are on the path, and report."""
+    for unit in planned["units"].split():
+        charm.run(unit, "probe-path", {"run": planned["run"], **QUICK})
+    return charm.report(planned["run"])
+
+
 def place(report: dict[str, Any]) -> tuple[Any, ...]:
     return (*(report[key] for key in ("verdict", "code")), *(report.get(key) for key in ("hop", "direction")))
 
@@ -51,6 +58,36 @@ def test_address_that_only_neutron_knows_is_found(cloud: real.Cloud, charm: depl
         report = diagnosis(charm, charm.plan(destination=topology.GUEST.address4)["run"])
 
     assert place(report) == ("broken", "source-address-wrong", "source-port", "forward"), report["report"]
+
+
+def test_port_that_is_bound_to_another_host_than_its_guest_is_on_is_found(cloud: real.Cloud, charm: deployed.Cloud):
+    with breaking.bound_elsewhere(cloud):
+        processes.wait_until(lambda: not cloud.answers(), "the agents to follow", limit=60)
+        report = diagnosis_of(charm, charm.plan(destination=topology.GUEST.address4))
+    processes.wait_until(cloud.answers, "the path to work again", limit=60)
+
+    assert place(report)[:3] == ("broken", "port-not-plugged", "destination-port"), report["report"]
+
+
+def test_mac_address_that_neither_guest_nor_switch_has_heard_of_breaks_nothing(
+    cloud: real.Cloud, charm: deployed.Cloud
+):
+    with breaking.mac_changed(cloud, replugged=False):
+        processes.wait_until(cloud.answers4, "the path to work again", limit=60)
+        report = diagnosis(charm, charm.plan(destination=topology.GUEST.address4)["run"])
+    processes.wait_until(cloud.answers, "the path to work again", limit=60)
+
+    assert place(report) == ("ok", "path-ok", None, None), report["report"]
+
+
+def test_mac_address_that_the_guest_does_not_have_is_found(cloud: real.Cloud, charm: deployed.Cloud):
+    with breaking.mac_changed(cloud, replugged=True):
+        processes.wait_until(lambda: not cloud.answers4(), "the agents to follow", limit=60)
+        cloud.forget_neighbours()
+        report = diagnosis(charm, charm.plan(destination=topology.GUEST.address4)["run"])
+    processes.wait_until(cloud.answers, "the path to work again", limit=60)
+
+    assert place(report) == ("broken", "source-mac-wrong", "destination-br-int", "reply"), report["report"]
 
 
 def test_heartbeats_that_no_rule_lets_in_are_found_beside_a_path_that_works(cloud: real.Cloud, charm: deployed.Cloud):

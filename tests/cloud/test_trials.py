@@ -11,7 +11,7 @@ import pytest
 
 from tests.cloud import breaking, conftest
 from tests.cloud import cloud as real
-from tests.lab import deployed, processes
+from tests.lab import deployed, processes, topology
 
 pytestmark = [pytest.mark.cloud, pytest.mark.xdist_group("cloud"), pytest.mark.usefixtures("nothing_is_left")]
 
@@ -31,6 +31,51 @@ def test_port_is_the_same_before_and_after_port_security_was_tried(cloud: real.C
 
     assert (report["code"], report["hop"]) == ("ingress-rule-missing", "destination-br-int"), report["report"]
     assert found["effect"] == "heals", found
+    assert after == before
+    assert deployed.closed(cloud.source).by == "action"
+
+
+def test_address_pairs_of_a_port_are_put_back_letter_by_letter(cloud: real.Cloud, charm: deployed.Cloud):
+    pairs = [
+        {"ip_address": "192.168.77.96/28", "mac_address": "fa:16:3e:00:00:07"},
+        {"ip_address": "fc00:5896:ff23:44dc::/96", "mac_address": topology.GUEST.mac},
+    ]
+    with (
+        breaking.ingress_rule_missing(cloud),
+        breaking.changed_port(cloud, "guest", allowed_address_pairs=pairs),
+    ):
+        processes.wait_until(lambda: not cloud.answers(), "the agents to follow", limit=60)
+        run = charm.plan()["run"]
+        before = conftest.stable(cloud, "guest")
+        found = charm.run(LEADER, "try-port-security", {"run": run, "port": "destination"})
+        after = conftest.stable(cloud, "guest")
+    processes.wait_until(cloud.answers, "the path to work again", limit=60)
+
+    assert found["effect"] == "heals", found
+    assert before["allowed_address_pairs"] == pairs
+    assert after == before
+
+
+def test_port_is_put_back_though_its_agent_restarts_while_port_security_is_off(
+    cloud: real.Cloud, charm: deployed.Cloud
+):
+    with breaking.ingress_rule_missing(cloud):
+        processes.wait_until(lambda: not cloud.answers(), "the agents to follow", limit=60)
+        run = charm.plan()["run"]
+        before = conftest.stable(cloud, "guest")
+        trial = ("try-port-security", f"run={run}", "port=destination")
+        done = charm.call("run", "--background", LEADER, *trial)
+        task = re.findall(r"task (\d+)", done.stdout + done.stderr)[0]
+        processes.wait_until(lambda: not cloud.port("guest")["port_security_enabled"], "the change", limit=60)
+        trying = deployed.charms(cloud.source)[0]
+        os.kill(trying.pid, signal.SIGSTOP)
+        cloud.restart_agent("compute")
+        os.kill(trying.pid, signal.SIGCONT)
+        shown = json.loads(charm.call("show-task", "--format", "json", "--wait", "120s", task).stdout)
+        after = conftest.stable(cloud, "guest")
+    processes.wait_until(cloud.answers, "the path to work again", limit=60)
+
+    assert (shown["status"], shown["results"]["effect"]) == ("completed", "heals"), shown
     assert after == before
     assert deployed.closed(cloud.source).by == "action"
 

@@ -19,6 +19,9 @@ PATCH = 1
 INTEGRATION_PATCH, PHYSICAL_PATCH, PHYSICAL_OFPORT = "int-br-phy", "phy-br-phy", 30
 """The patch between br-int and a physical network's bridge, and its OpenFlow port on either."""
 
+PARENT_OFPORT = 40
+"""OpenFlow port of br-int that is a trunk's parent port."""
+
 _TRACK = "zone=NXM_NX_REG6[0..15]"
 _COMMIT = f"ct(commit,{_TRACK})"
 _ICMPV6 = "icmp6"

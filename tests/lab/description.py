@@ -31,17 +31,21 @@ def build(shape: topology.Shape) -> dict[str, Objects]:
     """Describe a healthy cloud of that shape, a list of objects for each kind of resource."""
     interfaces = shape.interfaces
     rules = [_rule(*each) for each in _RULES]
+    parents = [each.parent for each in interfaces if each.parent]
     return {
-        "networks": [_network(shape)],
+        "networks": [_network(shape), *(_network_of_parent(shape) for _ in parents)],
         "subnets": [_subnet(6), _subnet(4)],
-        "ports": [_port(shape, each) for each in interfaces],
+        "ports": [
+            *(_port(shape, each) for each in interfaces),
+            *(_parent(shape, each.parent, each) for each in interfaces if each.parent),
+        ],
         "security_groups": [
             _group(topology.HEALTH_GROUP, "lb-health-mgr-sec-grp", rules),
             _group(topology.AMPHORA_GROUP, "lb-mgmt-sec-grp", rules),
         ],
         "security_group_rules": rules,
         "agents": [_agent(shape, each) for each in topology.SITES],
-        "servers": [_server(shape, each) for each in interfaces if each.server],
+        "servers": [_server(shape, each) for each in (*interfaces, *parents) if each.server],
         "amphorae": [_amphora(shape, each) for each in interfaces if each.amphora],
     }
 
@@ -94,6 +98,35 @@ def _network(shape: topology.Shape) -> dict[str, Any]:
     }
 
 
+def _network_of_parent(shape: topology.Shape) -> dict[str, Any]:
+    changes: dict[str, Any] = {
+        "id": topology.PARENT_NETWORK,
+        "name": "trunks",
+        "provider:network_type": "gre",
+        "provider:physical_network": None,
+        "provider:segmentation_id": topology.PARENT_SEGMENT,
+        "subnets": [],
+    }
+    return {**_network(shape), **changes}
+
+
+def _parent(shape: topology.Shape, interface: topology.Interface, subport: topology.Interface) -> dict[str, Any]:
+    """Describe the parent port of a trunk; `trunk_details` are shown of such alone."""
+    hanging = {
+        "port_id": subport.port,
+        "segmentation_id": topology.TRUNK_VLAN,
+        "segmentation_type": "vlan",
+        "mac_address": subport.mac,
+    }
+    changes = {
+        "name": "workload",
+        "network_id": topology.PARENT_NETWORK,
+        "fixed_ips": [{"subnet_id": topology.PARENT_NETWORK, "ip_address": interface.address4}],
+        "trunk_details": {"trunk_id": topology.TRUNK, "sub_ports": [hanging]},
+    }
+    return {**_port(shape, interface), **changes}
+
+
 def _subnet(version: topology.IpVersion) -> dict[str, Any]:
     six = version == 6
     return {
@@ -117,7 +150,7 @@ def _subnet(version: topology.IpVersion) -> dict[str, Any]:
 
 def _port(shape: topology.Shape, interface: topology.Interface) -> dict[str, Any]:
     source = interface is topology.SOURCE
-    name = f"octavia-lb-vrrp-mgmt-{interface.amphora}"
+    name = "workload-vlan101" if interface.parent else f"octavia-lb-vrrp-mgmt-{interface.amphora}"
     six = {"subnet_id": topology.SUBNET6, "ip_address": interface.address6}
     four = {"subnet_id": topology.SUBNET4, "ip_address": interface.address4}
     return {
@@ -126,7 +159,7 @@ def _port(shape: topology.Shape, interface: topology.Interface) -> dict[str, Any
         "mac_address": interface.mac,
         "fixed_ips": [six, four] if shape.ip == 6 else [four, six],
         "network_id": topology.NETWORK,
-        "device_owner": "Octavia:health-mgr" if source else "compute:nova",
+        "device_owner": "Octavia:health-mgr" if source else "trunk:subport" if interface.parent else "compute:nova",
         "device_id": interface.server,
         "binding:host_id": shape.site(interface).hostname,
         "binding:vif_type": "ovs",

@@ -107,8 +107,9 @@ class Lab:
         return topology.tunnel_port(self.shape.tunnel, remote)
 
     def port(self, key: str) -> dict[str, Any]:
-        """Return the Neutron port of an interface: source, guest or guest2."""
-        wanted = next(each.port for each in self.shape.interfaces if each.key == key)
+        """Return the Neutron port of an interface: source, guest, guest2 or parent."""
+        known = (*self.shape.interfaces, topology.PARENT)
+        wanted = next(each.port for each in known if each.key == key)
         return next(each for each in self.description["ports"] if each["id"] == wanted)
 
     def ping(
@@ -178,6 +179,9 @@ class Lab:
             agent.Wired(self.port(each.key), number, topology.VLAN, each.link_local)
             for number, each in enumerate(plugged, start=2)
         ]
+        if any(each.parent for each in plugged):
+            parent, link_local = self.port(topology.PARENT.key), topology.PARENT.link_local
+            wired.append(agent.Wired(parent, agent.PARENT_OFPORT, topology.PARENT_LOCAL_VLAN, link_local))
         others = [each for each in topology.SITES if each is not site]
         macs = tuple(self.port(each.key)["mac_address"] for other in others for each in self.shape.plugged(other))
         remotes = [agent.Remote(number, macs) for number, _ in enumerate(self.remotes(site), start=2)]

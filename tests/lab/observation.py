@@ -27,9 +27,10 @@ def _watched(lab: hosts.Lab) -> dict[path.Point, tuple[node.Host, str, str]]:
     between = " and ".join(f"host {each.tunnel_address}" for each in topology.SITES)
     if not lab.shape.is_tunnelled:
         between = "icmp or icmp6" if lab.shape.segment is None else f"vlan {lab.shape.segment}"
+    guest = f"vlan {topology.TRUNK_VLAN} and (icmp or icmp6)" if lab.shape.trunk else "icmp or icmp6"
     points: dict[path.Point, tuple[node.Host, str, str]] = {
         "source-port": (lab.source, topology.SOURCE.device, "icmp or icmp6"),
-        "destination-port": (lab.destination, topology.GUEST.device, "icmp or icmp6"),
+        "destination-port": (lab.destination, lab.shape.interfaces[1].tap, guest),
     }
     if not lab.shape.same_host:
         points["source-underlay"] = (lab.source, "eth1", between)

@@ -59,6 +59,9 @@ def _endpoint(lab: hosts.Lab, number: int) -> path.Endpoint:
             admin_state_up=raw["admin_state_up"],
             port_security_enabled=raw["port_security_enabled"],
             security_groups=tuple(path.SecurityGroup(id=one, name=names[one]) for one in raw["security_groups"]),
+            trunk=path.Trunk(id=topology.TRUNK, parent=interface.parent.port, vlan=topology.TRUNK_VLAN)
+            if interface.parent
+            else None,
         ),
         address=interface.address(lab.shape.ip),
         label=raw["name"] or raw["id"],

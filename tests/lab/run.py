@@ -30,6 +30,7 @@ def _up(options: argparse.Namespace) -> None:
         l2population=not options.no_l2population,
         same_host=options.same_host,
         guests=options.guests,
+        trunk=options.trunk,
     ) as lab:
         lab.warm_up()
         faults.load(options.fault).inject(lab)
@@ -71,6 +72,7 @@ def main() -> int:
     up.add_argument("--ip", type=int, choices=(4, 6), default=6)
     up.add_argument("--no-l2population", action="store_true")
     up.add_argument("--same-host", action="store_true")
+    up.add_argument("--trunk", action="store_true", help="put the guest behind a subport")
     up.add_argument("--guests", type=int, choices=(1, 2), default=1)
     up.add_argument("--fault", choices=faults.names(), default="none", metavar="FAULT", help="see `faults`")
     up.set_defaults(action=_up)

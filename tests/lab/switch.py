@@ -1,5 +1,6 @@
 """An Open vSwitch for one host: its daemons, and the bridges and ports that Neutron's agent would make."""
 
+import json
 import os
 import pathlib
 import signal
@@ -66,7 +67,8 @@ def describe(host: node.Host, shape: topology.Shape, remotes: Sequence[str]) -> 
     lines = [*base(host.site), *_bridge("br-int"), *_bridge("br-tun")]
     lines += _patch("br-int", "patch-tun", "patch-int") + _patch("br-tun", "patch-int", "patch-tun")
     for number, interface in enumerate(shape.plugged(host.site), start=2):
-        lines += plug(interface, shape.mtu) + _wired(interface, number, shape)
+        lines += _join_trunk(interface) if interface.parent else plug(interface, shape.mtu)
+        lines += _wired(interface, number, shape)
     for number, remote in enumerate(remotes, start=2):
         lines += tunnel(host.site, shape, remote, number)
     if not shape.is_tunnelled:
@@ -132,6 +134,32 @@ def plug(interface: topology.Interface, mtu: int) -> list[list[str]]:
         ids["vm-uuid"] = interface.server
     external = [f'external_ids:{key}="{value}"' for key, value in ids.items()]
     return [["add-port", "br-int", name], ["set", "Interface", name, *internal, *external]]
+
+
+def _join_trunk(subport: topology.Interface) -> list[list[str]]:
+    """Return the ovs-vsctl commands that make a trunk's bridge, as Nova and the agent's trunk driver do together."""
+    bridge, parent = topology.TRUNK_BRIDGE, subport.parent
+    assert parent is not None
+    metadata = {"bridge_name": bridge, "trunk_id": topology.TRUNK, "subport_ids": f'["{subport.port}"]'}
+    ids = {"attached-mac": parent.mac, "iface-id": parent.port, "iface-status": "active", "vm-uuid": parent.server}
+    external = [f"external_ids:{key}={json.dumps(value)}" for key, value in {**ids, **metadata}.items()]
+    lines = [
+        ["add-br", bridge],
+        ["set", "Bridge", bridge, "datapath_type=netdev"],
+        ["add-port", bridge, parent.device],
+        ["set", "Interface", parent.device, *external],
+    ]
+    for prefix, port in (("tp", parent), ("sp", subport)):
+        inner, outer = f"{prefix}i-{port.port}"[:15], f"{prefix}t-{port.port}"[:15]
+        known = [f'external_ids:attached-mac="{port.mac}"', f'external_ids:iface-id="{port.port}"']
+        for where, name, peer in (("br-int", inner, outer), (bridge, outer, inner)):
+            lines.append(["add-port", where, name])
+            lines.append(["set", "Interface", name, "type=patch", f"options:peer={peer}", *known])
+    trunk = f"tpi-{parent.port}"[:15]
+    lines.append(["set", "Port", f"spt-{subport.port}"[:15], f"tag={topology.TRUNK_VLAN}"])
+    lines.append(["set", "Interface", trunk, f"ofport_request={agent.PARENT_OFPORT}"])
+    lines.append(["set", "Port", trunk, f"tag={topology.PARENT_LOCAL_VLAN}"])
+    return lines
 
 
 def _wired(interface: topology.Interface, number: int, shape: topology.Shape) -> list[list[str]]:

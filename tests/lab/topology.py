@@ -63,6 +63,13 @@ class Interface:
     amphora: str = ""
     server: str = ""
     role: str = ""
+    parent: "Interface | None" = None
+    """The parent port of the trunk whose subport it is; `device` is then its patch port on br-int."""
+
+    @property
+    def tap(self) -> str:
+        """The device by which its guest hangs on the switch."""
+        return self.parent.device if self.parent else self.device
 
     def address(self, ip: IpVersion) -> str:
         """Return the address of that version."""
@@ -118,6 +125,20 @@ GUEST = Interface(
     server="6bdbe8b9-2765-48aa-a48f-4057e8038d9c",
     role="MASTER",
 )
+TRUNK = "2e9b4c11-6d0f-4c38-9d5e-0c1d6f3a7b20"
+TRUNK_BRIDGE, TRUNK_VLAN = f"tbr-{TRUNK}"[:14], 101
+"""The bridge of the trunk, and the VLAN that its subport has on the parent's tap."""
+PARENT_NETWORK, PARENT_SEGMENT, PARENT_LOCAL_VLAN = "7c1d2f60-41d4-4f0e-8a4f-5d1f63d6b702", 0x111, 2
+PARENT = Interface(
+    key="parent",
+    port="b51a7f02-98c4-4d53-8d4e-7a9f0c2be611",
+    mac="fa:16:3e:5c:11:02",
+    address6="fc00:88::5c:1102",
+    address4="192.168.88.102",
+    device="tapb51a7f02-98",
+    server="6bdbe8b9-2765-48aa-a48f-4057e8038d9c",
+)
+SUBPORT = dataclasses.replace(GUEST, device=f"spi-{GUEST.port}"[:15], amphora="", server="", role="", parent=PARENT)
 GUEST2 = Interface(
     key="guest2",
     port="9087e7bb-6518-416c-bf2b-ed8fb4f25ed6",
@@ -146,6 +167,8 @@ class Shape:
     """The second amphora is always on the compute host."""
     heartbeats: bool = True
     """Whether amphorae send health messages to the source."""
+    trunk: bool = False
+    """Whether the guest is behind a trunk's subport, and no amphora."""
 
     @property
     def is_tunnelled(self) -> bool:
@@ -165,11 +188,11 @@ class Shape:
     @property
     def interfaces(self) -> tuple[Interface, ...]:
         """The source first, then the guests."""
-        return (SOURCE, GUEST, GUEST2)[: self.guests + 1]
+        return (SOURCE, SUBPORT if self.trunk else GUEST, GUEST2)[: self.guests + 1]
 
     def site(self, interface: Interface) -> Site:
         """Return the host that an interface is plugged in."""
-        if interface is SOURCE or (interface is GUEST and self.same_host):
+        if interface is SOURCE or (interface.key in (GUEST.key, PARENT.key) and self.same_host):
             return OCTAVIA
         return COMPUTE
 

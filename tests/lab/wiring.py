@@ -1,5 +1,7 @@
 """The namespaces' links, bridges and addresses: the underlay, the management network, and the guests' taps."""
 
+import pathlib
+import sys
 from collections.abc import Mapping, Sequence
 
 from . import node, topology
@@ -35,15 +37,25 @@ def connect(
         )
 
 
-def attach(interface: topology.Interface, guest: node.Node, host: node.Host, mtu: int) -> None:
-    """Give a guest its interface, and its host the tap that is to be plugged."""
-    far = f"peer name eth0 netns {guest.namespace} address {interface.mac} mtu {mtu}"
-    near = f"mtu {mtu} netns {host.namespace} address {interface.tap_mac}"
-    node.configure([f"link add {interface.device} {near} type veth {far}"])
+def attach(interface: topology.Interface, guest: node.Node, host: node.Host, mtu: int, vlan: int | None = None) -> None:
+    """Give a guest its interface, and its host the tap that is to be plugged; `vlan` is that of a trunk's subport."""
+    plugged = interface.parent or interface
+    device = "trunk0" if interface.parent else "eth0"
+    far = f"peer name {device} netns {guest.namespace} address {plugged.mac} mtu {mtu}"
+    near = f"mtu {mtu} netns {host.namespace} address {plugged.tap_mac}"
+    node.configure([f"link add {plugged.device} {near} type veth {far}"])
     # the userspace conntrack drops packets whose checksum was left to the "hardware"
-    guest.run("ethtool", "-K", "eth0", "tx", "off")
+    guest.run("ethtool", "-K", device, "tx", "off")
+    if interface.parent:
+        guest.configure(
+            *_up(plugged, device),
+            "tuntap add dev eth0 mode tap",
+            f"link set eth0 address {interface.mac} mtu {mtu}",
+        )
+        program = str(pathlib.Path(__file__).with_name("tagger.py"))
+        guest.start("tagger", sys.executable, program, device, "eth0", str(vlan or topology.TRUNK_VLAN))
     guest.configure("link set lo up", *_up(interface, "eth0"))
-    host.configure(*_plain(interface.device))
+    host.configure(*_plain(plugged.device))
 
 
 def address_underlay(host: node.Host) -> None:

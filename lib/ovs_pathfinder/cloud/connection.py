@@ -122,10 +122,20 @@ class Cloud:
         return _accept(_NAMES[service], answer)
 
     def _send(self, service: str, method: str, url: str, **options: Any) -> _Answer:
-        """Send a request, and return its answer whatever its status is."""
+        """Send a request, and return its answer whatever its status is.
+
+        A token that is not accepted (401) is replaced by keystoneauth, and the request sent once more.
+        """
+        import keystoneauth1.exceptions
+
         adapter = self._adapter(service)
         try:
             return adapter.request(url, method, **options)
+        except keystoneauth1.exceptions.Unauthorized:
+            raise Unanswered(
+                f"{_NAMES[service]} no longer accepts the token, and Keystone gives no new one (HTTP 401): check "
+                "whether the user's password or role was changed meanwhile."
+            ) from None
         except _failures() as failure:
             raise Unanswered(_unreachable(_NAMES[service], failure)) from None
 
@@ -307,7 +317,12 @@ _REFUSALS = {
 def _refusal(name: str, answer: _Answer, body: dict[str, Any] | None) -> str:
     """Say why a service refuses, in Neutron's own words where there are any."""
     status, where = answer.status_code, f"(HTTP {answer.status_code} for {_place(answer.url)})"
-    if status in (401, 403):
+    if status == 401:
+        return (
+            f"{name} does not accept a new token of Keystone's either {where}: check [keystone_authtoken] in its "
+            "configuration, and the clocks of both."
+        )
+    if status == 403:
         return f"{name} refuses to answer {where}: the credentials need the admin role."
     said = " ".join(str(_neutron_error(body).get("message", "")).split())[:300]
     if status >= 500 or not said:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import pydantic
 
-from .. import path
+from .. import errors, path
 from . import answer, connection
 
 LIMIT = 100
@@ -56,7 +56,7 @@ class Port(answer.Object):
         """The fixed addresses."""
         return tuple(fixed.ip_address for fixed in self.fixed_ips)
 
-    def as_path(self, groups: Iterable[path.SecurityGroup]) -> path.Port:
+    def as_path(self, groups: Iterable[path.SecurityGroup], trunk: path.Trunk | None = None) -> path.Port:
         """Return the port as a plan describes it; `groups` may hold those of other ports too."""
         named = {group.id: group for group in groups}
         return path.Port(
@@ -77,7 +77,39 @@ class Port(answer.Object):
             allowed_address_pairs=tuple(
                 path.AddressPair(mac=pair.mac_address, address=pair.ip_address) for pair in self.allowed_address_pairs
             ),
+            trunk=trunk,
         )
+
+
+class _Subport(answer.Object):
+    port_id: str
+    segmentation_id: int
+    segmentation_type: answer.Text = ""
+
+
+class _TrunkDetails(answer.Object):
+    trunk_id: str
+    sub_ports: tuple[_Subport, ...] = ()
+
+
+class Parent(answer.Object):
+    """A port of a host, with its trunk if it is the parent port of one (`trunk_details`)."""
+
+    id: str
+    trunk_details: _TrunkDetails | None = None
+
+    def trunk(self, subport: str) -> path.Trunk | None:
+        """Return how a subport hangs on its trunk; None where it does not."""
+        details = self.trunk_details
+        found = next((one for one in details.sub_ports if one.port_id == subport), None) if details else None
+        if details is None or found is None:
+            return None
+        if found.segmentation_type not in ("", "vlan"):
+            raise errors.PathfinderError(
+                f"The trunk {details.trunk_id} has the port {subport} with segmentation type "
+                f"{found.segmentation_type}, which is none of Open vSwitch's: only vlan is."
+            )
+        return path.Trunk(id=details.trunk_id, parent=self.id, vlan=found.segmentation_id)
 
 
 class Network(answer.Object):
@@ -152,6 +184,15 @@ _Model = TypeVar("_Model", bound=answer.Object)
 def ports(cloud: connection.Cloud, **filters: Iterable[str]) -> tuple[Port, ...]:
     """Return at most `LIMIT` ports that pass all filters."""
     return _list(cloud, Port, "ports", filters, limit=LIMIT)
+
+
+def parents(cloud: connection.Cloud, hosts: Iterable[str]) -> tuple[Parent, ...]:
+    """Return the ports of these hosts with what Neutron says of their trunks.
+
+    Neutron can filter neither trunks nor ports by a subport, and a subport does not name its trunk; but it is bound to
+    its parent's host.
+    """
+    return _list(cloud, Parent, "ports", {"binding:host_id": hosts})
 
 
 def networks(cloud: connection.Cloud, identifiers: Iterable[str]) -> tuple[Network, ...]:

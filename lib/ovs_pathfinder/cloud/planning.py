@@ -70,16 +70,20 @@ def _describe(
     here, there = ends
     asked_agents = pool.submit(neutron.agents, cloud, [end.port.host or "" for end in ends])
     asked_groups = pool.submit(groups.read, cloud, [group for end in ends for group in end.port.security_groups])
+    trunks = pool.submit(_trunks, cloud, ends)
     network = _network(cloud, here.port.network_id)
     agents = {agent.host: agent for agent in asked_agents.result()}
     warnings = [*here.found.warnings, *there.found.warnings, *pairing.warnings(here, there)]
     known = asked_groups.result()
     named = [path.SecurityGroup(id=one.id, name=one.name) for one in known]
+    hanging = trunks.result()
     endpoints: list[path.Endpoint] = []
     for end in ends:
         unit, doubts = _unit(end, units)
         agent = agents.get(end.port.host or "")
-        described = hosts.endpoint(end.port.as_path(named), end.address, end.found.label, unit, agent, network)
+        described = hosts.endpoint(
+            end.port.as_path(named, hanging.get(end.port.id)), end.address, end.found.label, unit, agent, network
+        )
         endpoints.append(described)
         warnings += [*doubts, *_port_warnings(end), *hosts.warnings(described, unit, agent, network)]
     if endpoints[0].port.is_guests:
@@ -103,6 +107,24 @@ def _describe(
         rulings=_rulings(endpoints[0], endpoints[1], known, protocol, port),
         warnings=tuple(dict.fromkeys(warnings)),
     )
+
+
+def _trunks(cloud: connection.Cloud, ends: Sequence[pairing.End]) -> dict[str, path.Trunk]:
+    """Return how the ends that are subports hang on their trunks; nothing is asked where none is."""
+    subports = [end for end in ends if end.port.device_owner == path.SUBPORT]
+    if not subports:
+        return {}
+    parents = neutron.parents(cloud, [end.port.host or "" for end in subports])
+    found: dict[str, path.Trunk] = {}
+    for end in subports:
+        trunk = next((trunk for one in parents if (trunk := one.trunk(end.port.id))), None)
+        if trunk is None:
+            raise errors.PathfinderError(
+                f"{end.found.label}, port {end.port.id}, is a trunk's subport, and Neutron shows no port on "
+                f"{end.port.host} that is the parent of its trunk: look at `openstack network trunk list --long`."
+            )
+        found[end.port.id] = trunk
+    return found
 
 
 def _rulings(
@@ -143,11 +165,6 @@ def _refuse(end: pairing.End) -> None:
         raise errors.PathfinderError(
             f"{label} is the port {port.id} of {port.device_owner}, {owner}: "
             "name a port of a server, or of a unit of Octavia."
-        )
-    if port.device_owner == "trunk:subport":
-        raise errors.PathfinderError(
-            f"{label}, port {port.id}, is a trunk's subport: its packets are tagged on the device of the trunk's "
-            "parent port, where they cannot be told yet; name the parent port, or another port of the network."
         )
     if port.host is None:
         raise errors.PathfinderError(

@@ -169,6 +169,11 @@ def _of_amphora(cloud: connection.Cloud, amphora: octavia.Amphora) -> Found:
     label, server = f"amphora {amphora.id}", amphora.compute_id
     told = (amphora.lb_network_ip, amphora.vrrp_ip)
     addresses = tuple(address for address in map(_address, told) if address)
+    if amphora.status == "DELETED":  # its address may be another port's by now
+        raise errors.PathfinderError(
+            f"The {label} is DELETED, and has no port any more: name another one of "
+            "`openstack loadbalancer amphora list`."
+        )
     if not addresses and not server:
         raise errors.PathfinderError(
             f"The {label} has neither an address nor a server (status {amphora.status}): "

@@ -51,13 +51,23 @@ class Case:
     @property
     def bridges(self) -> frozenset[str]:
         """The bridges that are Neutron's on this path."""
+        return self.trunk_bridges | self._outward | {"br-int"}
+
+    @property
+    def _outward(self) -> frozenset[str]:
         if self.plan.network.is_tunnelled:
-            return frozenset({"br-int", "br-tun"})
-        return frozenset({"br-int", self.plan.source.physical_bridge, self.plan.destination.physical_bridge})
+            return frozenset({"br-tun"})
+        return frozenset({self.plan.source.physical_bridge, self.plan.destination.physical_bridge})
+
+    @property
+    def trunk_bridges(self) -> frozenset[str]:
+        """The bridges of trunks, between br-int and the devices of guests."""
+        known = [one for one in (self.source, self.destination) if one is not None]
+        return frozenset(device.trunk.bridge for one in known for device in one.devices.values() if device.trunk)
 
     def place(self, bridge: str) -> Place:
         """Return the place that a bridge is on the path; others than its own stand for br-int."""
-        return self.between if bridge in self.bridges - {"br-int"} else "br-int"
+        return self.between if bridge in self._outward else "br-int"
 
     def unit(self, hop: path.Hop | None) -> str:
         """Return the unit on whose host a hop is."""

@@ -45,7 +45,8 @@ MEANINGS: dict[str, Meaning] = {
         next=("openstack port show PORT -c binding_vif_type -c binding_host_id",),
     ),
     "port-not-plugged": Meaning(
-        meaning="The port's device is not on the host or not on its switch.",
+        meaning="The port's device is not on the host or not on its switch; or, of a port of a trunk, there is no "
+        "bridge of that trunk or no guest's device on it.",
         next=("Check that the server runs on that host, and `ovs-vsctl list-ports br-int` there.",),
     ),
     "port-not-wired": Meaning(
@@ -53,7 +54,8 @@ MEANINGS: dict[str, Meaning] = {
         next=(_AGENT_LOG, _RESYNC),
     ),
     "vlan-tag-wrong": Meaning(
-        meaning="The port is in another local VLAN than the rest of its network on that host.",
+        meaning="The port is in another local VLAN than the rest of its network on that host; or, of a trunk's "
+        "subport, the trunk's bridge has another VLAN for it than Neutron's trunk.",
         next=(_AGENT_LOG, _RESYNC),
     ),
     "flows-missing": Meaning(meaning="Flows that Neutron's agent installs are not there.", next=(_AGENT_LOG, _RESYNC)),
@@ -118,7 +120,7 @@ MEANINGS: dict[str, Meaning] = {
         ),
     ),
     "patch-broken": Meaning(
-        meaning="The patch ports that join br-int and br-tun do not reach each other.",
+        meaning="The patch ports that join br-int and br-tun, or br-int and a trunk's bridge, do not reach each other.",
         next=(
             "Compare `ovs-vsctl list Interface patch-tun patch-int`: each must name the other as options:peer.",
             _RESYNC,

@@ -7,6 +7,25 @@ from . import reading, stretch, verdict
 _DEAD_VLAN = 4095
 
 
+def trunk(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
+    """The bridge of a trunk does not join a port to its guest's device as Neutron's trunk says."""
+    for role in stretch.ends(segment):
+        device = stretch.device(case, role)
+        wrong = device.trunk if device is not None else None
+        if device is None or wrong is None or not wrong.fault or _ends_before(case, segment, role):
+            continue
+        return case_.finding(
+            case,
+            wrong.fault,
+            case_.hop(role, "port" if wrong.fault == "port-not-plugged" else "br-int"),
+            segment.direction,
+            case.certainty(segment.role),
+            f"On {stretch.who(case, segment)} {wrong.problem}.",
+            (stretch.counts(case, segment), *reading.quote(case, stretch.trace(case, segment))),
+        )
+    return None
+
+
 def not_plugged(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
     """The device of a port is not on the host, or not on its switch."""
     for role in stretch.ends(segment):

@@ -60,6 +60,8 @@ def cause(
         )
     if step.bridge == "br-int":
         return _cause_in_br_int(case, segment, step, what)
+    if step.bridge in case.trunk_bridges:
+        return _cause_in_trunk(step)
     if case.place(step.bridge) == "br-phys":
         return "flows-missing", "br-phys", _cause_in_br_phys(case, segment, step)
     if "routing failed" in trace.reason or "neighbor cache miss" in trace.reason:
@@ -100,6 +102,14 @@ def _cause_in_br_int(
     if step.table == 60 and step.match == "":
         return "port-not-wired", "br-int", "the port has no flows of its own"
     return "flows-missing", "br-int", "the flows of the port are not there"
+
+
+def _cause_in_trunk(step: record.Step) -> tuple[str, case_.Place, str]:
+    if step.priority:
+        return "foreign-flow", "br-int", "Neutron's agent has no flows on a trunk's bridge but the one that switches"
+    if step.priority is None:
+        return "flows-missing", "br-int", "the trunk's bridge has no flow at all, and Neutron's agent leaves it NORMAL"
+    return "port-not-wired", "br-int", "the trunk's bridge passes them to none of its ports that leads on"
 
 
 def remedy(case: case_.Case, segment: case_.Segment, step: record.Step) -> tuple[str, ...]:

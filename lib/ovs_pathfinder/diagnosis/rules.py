@@ -85,7 +85,7 @@ def misdirected(case: case_.Case, segment: case_.Segment) -> verdict.Finding | N
     trace = stretch.trace(case, segment)
     if trace is None or trace.outcome != "misdirected":
         return None
-    behind = reading.end(case, trace).bridge != "br-int"
+    behind = case.place(reading.end(case, trace).bridge) != "br-int"
     code = "forwarding-entry-wrong" if behind and case.plan.network.is_tunnelled else "vlan-tag-wrong"
     return case_.finding(
         case,

@@ -42,6 +42,7 @@ def _unexplained(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
 _Rule = Callable[[case_.Case, case_.Segment], verdict.Finding | None]
 
 _STANDING: tuple[_Rule, ...] = (
+    ports.trunk,
     ports.not_plugged,
     ports.sender_mac,
     ports.dead_vlan,

@@ -41,8 +41,16 @@ def port_filter(plan: path.Plan) -> str:
 
 def physical_filter(plan: path.Plan) -> str:
     """Return the filter for the same packets on a physical network, where a VLAN's have its tag."""
-    tag = f"vlan {plan.network.segmentation_id} and " if plan.network.segmentation_id is not None else ""
-    return f"{tag}({port_filter(plan)})"
+    return (
+        f"({port_filter(plan)})"
+        if plan.network.segmentation_id is None
+        else trunk_filter(plan, plan.network.segmentation_id)
+    )
+
+
+def trunk_filter(plan: path.Plan, vlan: int) -> str:
+    """Return the filter for the same packets where they have a VLAN tag: on a trunk."""
+    return f"vlan {vlan} and ({port_filter(plan)})"
 
 
 def tunnel_filter(

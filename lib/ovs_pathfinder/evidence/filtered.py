@@ -1,10 +1,11 @@
 """What the flows of this host's firewall do with a packet, at one port: whether it gets out of it, or into it."""
 
+import itertools
 from typing import Literal
 
 from .. import path, process
 from ..cloud import rules
-from ..vswitch import database, tables, trace
+from ..vswitch import database, tables, trace, trunk
 from . import synthetic, theory
 
 _ACCEPTED = (73, 91, 94)
@@ -48,13 +49,18 @@ def ingress(
     """
     if (trouble := _trouble(leave)) is not None:
         return trouble
-    patches = [one for one in switch.interfaces if one.type == "patch" and one.bridge == leave.bridge]
+    patches = [
+        one
+        for one in switch.interfaces
+        if one.type == "patch" and one.bridge == leave.bridge and not trunk.is_patch(one.name)
+    ]
     patch = next((one for one in patches if one.name == "patch-tun"), patches[0] if patches else None)
     if patch is None or patch.ofport is None or leave.tag is None:
         why = f"{leave.bridge} has no patch port by which a packet from another host would come"
         return Filtered(passes=None, where=why if patch is None else f"{leave.name} has no VLAN of its own yet")
     flow = f"{synthetic.entry(patch.ofport)},dl_vlan={leave.tag},{_fields(packet, mac)}"
-    return _traced(flow, "ingress", ports.get(leave.name, ""))
+    way = trunk.find(switch, leave)
+    return _traced(flow, "ingress", ports.get(way.device if way else leave.name, ""), way.bridge if way else "")
 
 
 def _trouble(interface: database.Interface) -> Filtered | None:
@@ -83,19 +89,27 @@ def _fields(packet: rules.Packet, destination_mac: str) -> str:
     return ",".join(["ipv6" if six else "ip", *ends, f"nw_proto={packet.protocol}"])
 
 
-def _traced(flow: str, way: Literal["egress", "ingress"], port: str) -> Filtered:
+def _traced(flow: str, way: Literal["egress", "ingress"], port: str, behind: str = "") -> Filtered:
     command = trace.command("br-int", flow)
     try:
         found = trace.run("br-int", flow)
     except process.ProcessError as error:
         why = f"ofproto/trace refuses it: {' '.join(error.stderr.split())[:200]}"
         return Filtered(passes=None, where=why, command=command)
-    return judge(found, way, port).model_copy(update={"command": command})
+    return judge(found, way, port, behind).model_copy(update={"command": command})
 
 
-def judge(found: trace.Trace, way: Literal["egress", "ingress"], port: str) -> Filtered:
-    """Say from a trace what the firewall does; `port` is the datapath's number of the port that a packet goes into."""
-    steps = [one for one in found.steps if theory.bridge_of(one) == "br-int"]
+def judge(found: trace.Trace, way: Literal["egress", "ingress"], port: str, behind: str = "") -> Filtered:
+    """Say from a trace what the firewall does.
+
+    Args:
+        found: The trace.
+        way: Out of a port, or into it.
+        port: The datapath's number of the port that a packet goes into.
+        behind: The trunk's bridge by which it goes there; what comes after that floods it to others.
+    """
+    ours = itertools.takewhile(lambda one: not behind or theory.bridge_of(one) != behind, found.steps)
+    steps = [one for one in ours if theory.bridge_of(one) == "br-int"]
     if found.failure or not steps:
         return Filtered(passes=None, where=f"the trace ends with: {found.failure or 'nothing that was understood'}")
     if way == "ingress":

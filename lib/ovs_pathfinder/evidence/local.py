@@ -3,7 +3,7 @@
 import ipaddress
 
 from .. import errors, path, process
-from ..vswitch import database, datapath
+from ..vswitch import database, datapath, trunk
 from . import host, packet, record, theory
 
 
@@ -83,8 +83,12 @@ class Local:
         port = self.plan.endpoint(role).port
         interface = self.switch.port_of(port.id)
         name = interface.name if interface is not None else port.tap
+        way = trunk.of_port(self.switch, port)
+        if way is not None:
+            name = way.device or port.tap
+            interface = interface if way.patch else None
         # With the iptables_hybrid firewall the switch has qvoXXXXXXXX-XX and the guest hangs on the tap behind it.
-        link = host.link(port.tap if name.startswith("qvo") else name)
+        link = host.link(f"tap{name[3:]}" if name.startswith("qvo") else name)
         return record.Device(
             name=link.name if link else name,
             present=link is not None,
@@ -96,7 +100,26 @@ class Local:
             addresses=link.addresses if link else (),
             up=link.up if link else False,
             carrier=link.carrier if link else False,
+            trunk=self._trunk(port, way),
         )
+
+    def _trunk(self, port: path.Port, way: trunk.Way | None) -> record.Trunk | None:
+        if way is None:
+            return None
+        wrong = trunk.fault(self.switch, port, way)
+        return record.Trunk(
+            bridge=way.bridge,
+            patch=way.patch,
+            peer=way.peer,
+            vlan=port.trunk.vlan if port.trunk else None,
+            fault=wrong[0] if wrong else "",
+            problem=wrong[1] if wrong else "",
+        )
+
+    def entry(self, role: path.Role) -> str:
+        """Return the device by which an end's packets come into the switch, as that calls it; empty without one."""
+        found = theory.end(self.switch, self.plan.endpoint(role).port)
+        return found.name if found else ""
 
     def examine(self, direction: path.Direction) -> record.Trace:
         """Trace the plan's packet in one direction."""

@@ -83,8 +83,8 @@ def _comes_in(here: local.Local, direction: path.Direction, key: str) -> bool:
     if sender not in here.roles:
         tunnel = _TUNNEL_SOURCE.search(key)
         return tunnel is not None and here.far is not None and path.same_address(tunnel[1], here.far.tunnel_address)
-    interface = here.switch.port_of(here.plan.endpoint(sender).port.id)
-    return interface is not None and _enters_by(here, [interface.name], key)
+    name = here.entry(sender)
+    return bool(name) and _enters_by(here, [name], key)
 
 
 def _enters_by(here: local.Local, names: Sequence[str], key: str) -> bool:

@@ -137,8 +137,10 @@ def watch_all(here: local.Local, watching: watch.Watch) -> None:
     for role in here.roles:
         point: path.Point = "source-port" if role == "source" else "destination-port"
         device = here.devices[role]
+        vlan = device.trunk.vlan if device.trunk else None
         if device.present:
-            watching.add(point, device.name, capture.port_filter(plan))
+            expression = capture.port_filter(plan) if vlan is None else capture.trunk_filter(plan, vlan)
+            watching.add(point, device.name, expression)
         else:
             watching.fail(point, f"the device {device.name} does not exist on this host")
     if here.far is None:
@@ -263,7 +265,10 @@ def _second_thoughts(here: local.Local, observations: Sequence[record.Observatio
         extra.append(theory.examine(here.plan, "forward", place, subject="neighbour"))
     place = here.places.get("reply")
     if place is not None and here.plan.has_heartbeats:
-        extra.append(theory.examine(here.plan, "reply", place, subject="heartbeat"))
+        # The guest sends them from the MAC address that its answers have: the agent goes by that of its device.
+        answers = seen.get("destination-port")
+        mac = answers.reply_mac if answers is not None else ""
+        extra.append(theory.examine(here.plan, "reply", place, subject="heartbeat", source_mac=mac))
     return extra
 
 

@@ -145,8 +145,25 @@ class Rendezvous(path.Model):
     """The addresses that were heard from."""
 
 
+class Trunk(path.Model):
+    """How a port of a trunk is joined to br-int."""
+
+    bridge: str
+    """The trunk's."""
+    patch: str = ""
+    """The port's end on br-int, whose OpenFlow port and local VLAN are those of `Device`; empty where there is none."""
+    peer: str = ""
+    """Its end on the trunk's bridge."""
+    vlan: int | None = None
+    """The VLAN tag of the port's packets on the guest's device, by Neutron; None for the parent's, which have none."""
+    fault: str = ""
+    """The code of what is wrong there; empty where all is well."""
+    problem: str = ""
+    """The same as a sentence without its full stop."""
+
+
 class Device(path.Model):
-    """The port's device on this host."""
+    """The port's device on this host; of a trunk's subport, its parent's."""
 
     name: str = ""
     present: bool = False
@@ -159,6 +176,8 @@ class Device(path.Model):
     carrier: bool = False
     on_switch: bool = False
     error: str = ""
+    trunk: Trunk | None = None
+    """None where the device is plugged into br-int itself."""
 
 
 class History(path.Model):

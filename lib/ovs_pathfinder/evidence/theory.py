@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from .. import path, process
-from ..vswitch import action, database, flow, tables, trace
+from ..vswitch import action, database, flow, tables, trace, trunk
 from . import record, synthetic
+
+_BRIDGE = "br-int"
+_TAG = re.compile(r"\bvlan\(vid=(\d+)")
 
 
 class Place(path.Model):
@@ -30,6 +33,10 @@ class Place(path.Model):
     expected_key: int | None = None
     internal: bool = False
     """Whether the host itself sends by the port: its conntrack has then seen the packet before the switch does."""
+    patch: int | None = None
+    """OpenFlow port of br-int by which the packet comes there, where it enters by a trunk's bridge."""
+    trunk_bridge: str = ""
+    """The trunk's bridge by which it should leave."""
 
     @property
     def expectation(self) -> str:
@@ -47,7 +54,7 @@ def places(
 
     A direction is missing where the port or the tunnel that it needs does not exist here.
     """
-    here = {role: switch.port_of(plan.endpoint(role).port.id) for role in roles}
+    here = {role: end(switch, plan.endpoint(role).port) for role in roles}
     if len(roles) == 2:
         ends = [(here["source"], here["destination"]), (here["destination"], here["source"])]
         both = [_within(first, second, datapath) for first, second in ends]
@@ -67,88 +74,128 @@ def places(
     return {one: place for one in directions if (place := found[one]) is not None}
 
 
+class End(path.Model):
+    """How a port's packets come into this host's switch, and how they leave it."""
+
+    name: str
+    """The device, as the switch calls it: the guest's, or the host's own."""
+    bridge: str
+    ofport: int
+    vlan: int | None = None
+    """The VLAN tag that the packets have there; None for none, as everywhere but at a trunk's subport."""
+    internal: bool = False
+    patch: int | None = None
+    """OpenFlow port of br-int behind a trunk's bridge."""
+    trunk_bridge: str = ""
+
+
+def end(switch: database.Switch, port: path.Port) -> End | None:
+    """Return where a port is plugged; None where it is not, or the switch has not opened its device."""
+    interface = _usable(switch.port_of(port.id))
+    way = trunk.of_port(switch, port)
+    if way is not None:
+        if not way.device or way.ofport is None or way.ofport < 1:
+            return None
+        return End(
+            name=way.device,
+            bridge=way.bridge,
+            ofport=way.ofport,
+            vlan=port.trunk.vlan if port.trunk else None,
+            patch=interface.ofport if interface and way.patch else None,
+            trunk_bridge=way.bridge,
+        )
+    if interface is None or interface.ofport is None:
+        return None
+    return End(
+        name=interface.name, bridge=interface.bridge, ofport=interface.ofport, internal=interface.type == "internal"
+    )
+
+
 def _usable(interface: database.Interface | None) -> database.Interface | None:
     return interface if interface is not None and (interface.ofport or -1) > 0 else None
 
 
-def _within(
-    entry: database.Interface | None, leave: database.Interface | None, datapath: dict[str, str]
-) -> Place | None:
-    entry, leave = _usable(entry), _usable(leave)
-    if entry is None or entry.ofport is None or leave is None or leave.name not in datapath:
-        return None
+def _entering(entry: End, **leaving: Any) -> Place:
+    """Return the place of packets that come in by a port."""
     return Place(
         bridge=entry.bridge,
         ofport=entry.ofport,
-        expected_port=datapath[leave.name],
-        internal=entry.type == "internal",
+        vlan=entry.vlan,
+        internal=entry.internal,
+        patch=entry.patch,
+        **leaving,
     )
 
 
-def _out(plan: path.Plan, entry: database.Interface | None, remote: str) -> Place | None:
-    entry = _usable(entry)
-    if entry is None or entry.ofport is None or not remote:
+def _leaving(leave: End, datapath: dict[str, str]) -> dict[str, Any]:
+    """Return what is expected of packets that leave by a port."""
+    return {
+        "expected_port": datapath[leave.name],
+        "expected_vlan": leave.vlan,
+        "trunk_bridge": leave.trunk_bridge,
+    }
+
+
+def _within(entry: End | None, leave: End | None, datapath: dict[str, str]) -> Place | None:
+    if entry is None or leave is None or leave.name not in datapath:
         return None
-    return Place(
-        bridge=entry.bridge,
-        ofport=entry.ofport,
-        expected_remote=remote,
-        expected_key=plan.network.segmentation_id,
-        internal=entry.type == "internal",
-    )
+    return _entering(entry, **_leaving(leave, datapath))
+
+
+def _out(plan: path.Plan, entry: End | None, remote: str) -> Place | None:
+    if entry is None or not remote:
+        return None
+    return _entering(entry, expected_remote=remote, expected_key=plan.network.segmentation_id)
 
 
 def _in(
     plan: path.Plan,
-    leave: database.Interface | None,
+    leave: End | None,
     tunnel: database.Interface | None,
     datapath: dict[str, str],
 ) -> Place | None:
-    tunnel, leave = _usable(tunnel), _usable(leave)
+    tunnel = _usable(tunnel)
     if tunnel is None or tunnel.ofport is None or leave is None or leave.name not in datapath:
         return None
     return Place(
         bridge=tunnel.bridge,
         ofport=tunnel.ofport,
         tunnel_key=plan.network.segmentation_id,
-        expected_port=datapath[leave.name],
+        **_leaving(leave, datapath),
     )
 
 
 def _out_physical(
     plan: path.Plan,
-    entry: database.Interface | None,
+    entry: End | None,
     uplinks: Sequence[database.Interface],
     datapath: dict[str, str],
 ) -> Place | None:
-    entry = _usable(entry)
     ports = [datapath[one.name] for one in uplinks if one.name in datapath]
-    if entry is None or entry.ofport is None or not ports:
+    if entry is None or not ports:
         return None
-    return Place(
-        bridge=entry.bridge,
-        ofport=entry.ofport,
+    return _entering(
+        entry,
         expected_port=ports[0],
         other_ports=tuple(ports[1:]),
         expected_vlan=plan.network.segmentation_id,
-        internal=entry.type == "internal",
     )
 
 
 def _in_physical(
     plan: path.Plan,
-    leave: database.Interface | None,
+    leave: End | None,
     uplinks: Sequence[database.Interface],
     datapath: dict[str, str],
 ) -> Place | None:
-    leave, uplink = _usable(leave), next(iter(uplinks), None)
+    uplink = next(iter(uplinks), None)
     if uplink is None or uplink.ofport is None or leave is None or leave.name not in datapath:
         return None
     return Place(
         bridge=uplink.bridge,
         ofport=uplink.ofport,
         vlan=plan.network.segmentation_id,
-        expected_port=datapath[leave.name],
+        **_leaving(leave, datapath),
     )
 
 
@@ -161,10 +208,8 @@ def describe(
     state: record.State = "untracked",
 ) -> str:
     """Write the probe's packet as a flow for `ofproto/trace`; `source_mac` overrides the plan's."""
-    packet = synthetic.headers(plan, direction)
-    if source_mac:
-        packet = packet.model_copy(update={"source_mac": source_mac})
-    return f"{_entry(place, synthetic.tracked(direction, state))},{synthetic.write(packet)}"
+    packet = synthetic.write(_from(synthetic.headers(plan, direction), source_mac))
+    return f"{_entry(place, synthetic.tracked(direction, state))},{packet}"
 
 
 def _entry(place: Place, ct_state: str = "") -> str:
@@ -192,15 +237,42 @@ def examine(
 ) -> record.Trace:
     """Trace one packet and say whether it would get where it should; only the probe's own may be tracked."""
     if subject == "neighbour":
-        state, ct_next, text = "untracked", (), f"{_entry(place)},{synthetic.solicitation(plan)}"
+        state, ct_next, packet = "untracked", (), synthetic.solicitation(plan)
     elif subject == "heartbeat":
-        state, ct_next = "untracked", ()
-        text = f"{_entry(place)},{synthetic.write(synthetic.heartbeat(plan))}"
+        state, ct_next, packet = "untracked", (), synthetic.write(_from(synthetic.heartbeat(plan), source_mac))
     else:
         ct_next = synthetic.resumed(direction, state)
-        text = describe(plan, direction, place, source_mac=source_mac, state=state)
+        packet = synthetic.write(_from(synthetic.headers(plan, direction), source_mac))
+    entry = _entry(place, synthetic.tracked(direction, state))
     wanted = {"direction": direction, "subject": subject, "state": state}
-    return _traced(place, place.bridge, text, ct_next, **wanted)
+    whole = _traced(place, place.bridge, f"{entry},{packet}", ct_next, vlan=place.vlan, **wanted)
+    return _by_trunk(place, whole, packet, ct_next, wanted) if place.bridge.startswith(trunk.PREFIX) else whole
+
+
+def _from(headers: synthetic.Headers, source_mac: str) -> synthetic.Headers:
+    return headers.model_copy(update={"source_mac": source_mac}) if source_mac else headers
+
+
+def _by_trunk(
+    place: Place, whole: record.Trace, packet: str, ct_next: Sequence[str], wanted: dict[str, Any]
+) -> record.Trace:
+    """Join the trace from a guest's device on a trunk's bridge to that of br-int's flows for the port alone.
+
+    A trunk's bridge floods what it has not learned, to the trunk's other ports too, whose flows drop it: those are not
+    the packet's way. So the flows of br-int are those that a trace from the port's own patch port meets, and where that
+    one drops, it says why.
+    """
+    ahead = tuple(step for step in whole.steps if step.bridge == place.bridge)[:1]
+    inner = None
+    if place.patch is not None:
+        inner = _traced(place, _BRIDGE, f"{synthetic.entry(place.patch)},{packet}", ct_next, **wanted)
+    if inner is None or whole.outcome == "unknown":
+        return whole.model_copy(update={"steps": ahead})
+    if whole.outcome in ("forwarded", "flooded"):
+        return whole.model_copy(update={"steps": (*ahead, *inner.steps), "local_vlan": inner.local_vlan})
+    if inner.outcome in ("forwarded", "flooded"):
+        return whole.model_copy(update={"steps": ahead, "local_vlan": inner.local_vlan})
+    return inner.model_copy(update={"steps": (*ahead, *inner.steps)})
 
 
 def reexamine(direction: path.Direction, place: Place, name: str, key: str) -> record.Trace:
@@ -212,40 +284,57 @@ def reexamine(direction: path.Direction, place: Place, name: str, key: str) -> r
         name: The datapath, such as `ovs-system`.
         key: As `datapath.Megaflow.readable`.
     """
-    return _traced(place, name, key, (), direction=direction, subject="live")
+    tag = _TAG.search(key)
+    return _traced(place, name, key, (), vlan=int(tag[1]) if tag else None, direction=direction, subject="live")
 
 
-def _traced(place: Place, where: str, text: str, ct_next: Sequence[str], **about: Any) -> record.Trace:
-    """Trace a flow that enters a bridge or a datapath; `about` are the record's direction, subject and state."""
+def _traced(
+    place: Place, where: str, text: str, ct_next: Sequence[str], *, vlan: int | None = None, **about: Any
+) -> record.Trace:
+    """Trace a flow that enters a bridge or a datapath, with a VLAN tag or None.
+
+    The other arguments are the record's direction, subject and state.
+    """
     command, expected = trace.command(where, text, ct_next), place.expectation
     blank = record.Trace(flow=text, command=command, expected=expected, outcome="unknown", **about)
     try:
         found = trace.run(where, text, ct_next)
     except process.ProcessError as error:
         return blank.model_copy(update={"reason": str(error)})
-    outcome, reason = judge(found, place)
+    outcome, reason = judge(found, place, vlan)
     return blank.model_copy(
         update={
             "outcome": outcome,
             "reason": reason,
-            "steps": tuple(_step(step) for step in found.steps),
-            "outputs": tuple(str(one) for one in found.outputs),
+            "steps": _own_way([_step(step) for step in found.steps], place),
+            "outputs": tuple(str(one) for one in found.outputs_of(vlan)),
             "local_vlan": local_vlan(found),
             "text": found.text,
         }
     )
 
 
-def judge(found: trace.Trace, place: Place) -> tuple[record.Outcome, str]:
+def _own_way(steps: list[record.Step], place: Place) -> tuple[record.Step, ...]:
+    """Leave out what a trunk's bridge floods to the trunk's other ports, where a packet leaves by it."""
+    reached = next((at for at, step in enumerate(steps) if step.bridge == place.trunk_bridge), None)
+    return tuple(steps if reached is None else steps[: reached + 1])
+
+
+def judge(found: trace.Trace, place: Place, vlan: int | None = None) -> tuple[record.Outcome, str]:
     """Say where a trace ends, and in what words the trace itself says so.
 
     Only the expected port counts: a flood reaches it by chance of what is unknown, and another tunnel is another host.
+
+    Args:
+        found: The trace.
+        place: Where the packet should leave.
+        vlan: The VLAN tag with which it came; None for none.
     """
     if found.failure:
         return "failed", found.failure
     if not found.steps:
         return "unknown", "the trace could not be read"
-    outputs = found.outputs
+    outputs = found.outputs_of(vlan)
     wanted = [one for one in outputs if _is_expected(one, place)]
     others = [one for one in outputs if not _is_expected(one, place)]
     remark = found.warnings[-1] if found.warnings else ""

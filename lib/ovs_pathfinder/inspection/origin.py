@@ -9,7 +9,7 @@ import pydantic
 from .. import errors, path
 from ..cloud import neutron
 from ..evidence import host
-from ..vswitch import database
+from ..vswitch import database, trunk
 from . import context as context_
 from . import query
 
@@ -148,7 +148,12 @@ def destination_of(destination: str, plan: path.Plan | None) -> str:
 
 
 def device_of(context: context_.Context, port: str) -> str:
-    """Return this host's device of a Neutron port.
+    """Return this host's device of a Neutron port; arguments and errors are those of `tagged_device_of`."""
+    return tagged_device_of(context, port)[0]
+
+
+def tagged_device_of(context: context_.Context, port: str) -> tuple[str, int | None]:
+    """Return this host's device of a Neutron port, and the VLAN tag of its packets there: None but for subports.
 
     Args:
         context: Where a port's name is looked up; its id and its tap need no cloud.
@@ -159,14 +164,16 @@ def device_of(context: context_.Context, port: str) -> str:
     """
     switch = database.read()
     if switch.interface(port) is not None or (_DEVICE.fullmatch(port) and host.link(port) is not None):
-        return port
+        return port, None
     identifier = port.lower() if _ID.fullmatch(port) else _id_of(context, port)
     interface = switch.port_of(identifier)
     tap = f"tap{identifier}"[:14]
     # With the iptables_hybrid firewall the switch has qvoXXXXXXXX-XX and the guest hangs on the tap behind it.
     name = interface.name if interface is not None and not interface.name.startswith("qvo") else tap
+    way = trunk.find(switch, interface) if interface is not None else None
+    name = way.device if way else name
     if host.link(name) is not None:
-        return name
+        return name, way.vlan if way else None
     there = sorted(one.external_ids["iface-id"] for one in switch.interfaces if "iface-id" in one.external_ids)
     listed = ", ".join(there[:_NAMED]) + (f" and {len(there) - _NAMED} more" if len(there) > _NAMED else "")
     raise errors.PathfinderError(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from .. import path
 from ..evidence import host
-from ..vswitch import database
+from ..vswitch import database, trunk
 from . import sought
 
 _DEAD = 4095
@@ -40,9 +40,18 @@ class Device(path.Model):
     """Of the device itself: a health manager's has the port's own."""
 
 
-def device(one: database.Interface, links: Mapping[str, host.Link]) -> Device:
-    """Put together what is known of a device."""
-    behind = f"tap{one.name[3:]}" if one.name.startswith("qvo") else one.name
+def carrying(port_id: str, switch: database.Switch) -> list[database.Interface]:
+    """Return what carries a port on this switch: of a trunk's port, its patch port on br-int and not the other end."""
+    found = [one for one in switch.interfaces if one.external_ids.get("iface-id") == port_id]
+    wired = {one.name: trunk.find(switch, one) for one in found}
+    hidden = {name for way in wired.values() if way for name in (way.peer, way.device)}
+    return [one for one in found if one.name not in hidden]
+
+
+def device(one: database.Interface, links: Mapping[str, host.Link], way: trunk.Way | None = None) -> Device:
+    """Put together what is known of a device; `way` leads to that of a guest, where a trunk's bridge is between."""
+    name = way.device if way else one.name
+    behind = f"tap{name[3:]}" if name.startswith("qvo") else name
     link = links.get(behind) or links.get(one.name)
     return Device(
         name=one.name,

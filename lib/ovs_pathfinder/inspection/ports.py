@@ -6,7 +6,7 @@ from typing import ClassVar
 from .. import errors, path
 from ..cloud import hosts, neutron, search
 from ..evidence import host
-from ..vswitch import database
+from ..vswitch import database, trunk
 from . import answer, candidates, context, plugged, sought
 from . import query as query_
 
@@ -118,8 +118,8 @@ def _row(
     unit, puzzle = hosts.located(port.host, units)
     notes += [puzzle] if puzzle else []
     is_here = bool(port.host) and hosts.located(port.host, [here])[0] is not None
-    carrying = [each for each in switch.interfaces if each.external_ids.get("iface-id") == port.id]
-    devices = tuple(plugged.device(each, links) for each in carrying)
+    carrying = plugged.carrying(port.id, switch)
+    devices = tuple(plugged.device(each, links, trunk.find(switch, each)) for each in carrying)
     network = view.networks.get(one.network_id)
     server = view.servers.get(port.device_id)
     said = plugged.disagreements(port, is_here and bool(switch.bridges), ", ".join(here.hostnames), devices)

@@ -50,8 +50,9 @@ def find(
     if role == "device":
         return _named(device, wanted)
     if role == "port" and port:
-        found = origin.device_of(context, port)
-        return _named(found, wanted).model_copy(update={"role": "port"})
+        found, vlan = origin.tagged_device_of(context, port)
+        spot = _named(found, wanted)
+        return spot.model_copy(update={"role": "port", "expression": _tagged(spot.expression, vlan)})
     if plan is None:
         return _only_tunnel(role, wanted)
     here = local.Local(plan, context.unit)
@@ -97,7 +98,14 @@ def _port(here: local.Local, wanted: filters.Wanted) -> Spot:
     if len(here.roles) > 1:
         other = here.plan.destination.port.id
         notes = (f"Both ends of the path are on this host; this is the source's port, and port={other} is the other.",)
-    return Spot(role="port", device=device.name, expression=filters.plain(wanted), notes=notes)
+    expression = _tagged(filters.plain(wanted), device.trunk.vlan if device.trunk else None)
+    return Spot(role="port", device=device.name, expression=expression, notes=notes)
+
+
+def _tagged(plain: str, vlan: int | None) -> str:
+    """Return the filter for packets with a VLAN tag; None for any."""
+    tag = "" if vlan is None else f"vlan {vlan}"
+    return " and ".join(one for one in (tag, f"({plain})" if plain and tag else plain) if one)
 
 
 def _tunnel(here: local.Local, wanted: filters.Wanted) -> Spot:
@@ -131,10 +139,8 @@ def _underlay(here: local.Local, wanted: filters.Wanted) -> Spot:
 def _physical(here: local.Local, devices: tuple[str, ...], wanted: filters.Wanted) -> Spot:
     device, *others = devices
     network, plain = here.plan.network, filters.plain(wanted)
-    tag = "" if network.segmentation_id is None else f"vlan {network.segmentation_id}"
     notes = (f"Packets may also use {', '.join(others)}; capture there with device.",) if others else ()
-    expression = " and ".join(one for one in (tag, f"({plain})" if plain else "") if one)
-    return Spot(role="underlay", device=device, expression=expression, notes=notes)
+    return Spot(role="underlay", device=device, expression=_tagged(plain, network.segmentation_id), notes=notes)
 
 
 def _outer(

@@ -8,7 +8,7 @@ import pydantic
 
 from .. import errors, path, process
 from ..evidence import local, record, synthetic, theory
-from ..vswitch import database, datapath, trace
+from ..vswitch import database, datapath, trace, trunk
 from . import query
 
 _UFID = re.compile(r"(?:ufid:)?(?P<ufid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
@@ -149,6 +149,10 @@ class Here:
             ),
             None,
         )
+        if found is None and (patch := self.switch.port_of(text)) is not None and trunk.find(self.switch, patch):
+            raise errors.PathfinderError(
+                f"{text} is a port of a trunk and has no device of its own; give the run of a planned path to it"
+            )
         if found is None:
             known = ", ".join(one.name for one in ours if "iface-id" in one.external_ids) or "no port of Neutron's"
             raise errors.PathfinderError(
@@ -253,7 +257,7 @@ def tracings(
 
 def entry(place: theory.Place, direction: path.Direction, state: record.State) -> str:
     """Write how a packet comes in."""
-    return synthetic.entry(place.ofport, place.tunnel_key, synthetic.tracked(direction, state))
+    return synthetic.entry(place.ofport, place.tunnel_key, synthetic.tracked(direction, state), place.vlan)
 
 
 def states(wanted: Wanted, place: theory.Place, direction: path.Direction) -> tuple[record.State, ...]:

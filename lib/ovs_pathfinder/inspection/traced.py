@@ -159,7 +159,7 @@ def _checked(found: trace.Trace, place: theory.Place) -> tuple[Outcome, str]:
     With one tunnel a flood looks like delivery. On the other hand br-int knows no MAC address behind a tunnel, as what
     comes from there passes no NORMAL (Neutron's tables 81 and 82): it floods, and br-tun alone tells where to.
     """
-    outcome, reason = theory.judge(found, place)
+    outcome, reason = theory.judge(found, place, place.vlan)
     if not place.expected_remote or outcome not in ("forwarded", "flooded"):
         return outcome, reason
     if any((theory.bridge_of(step), step.table) == _FLOOD for step in found.steps):

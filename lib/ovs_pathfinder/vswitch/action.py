@@ -58,7 +58,18 @@ def outputs(text: str) -> list[Output]:
     and that only the tunnel's port, the first that follows, puts to use. The one in userspace prints
     `tnl_push(tnl_port(6),header(…),out_port(2)),1`, where 1 is the device that carries the tunnel's packet.
     """
-    return list(_outputs(text, _Header()))
+    return follow(text)[0]
+
+
+def follow(text: str, vlan: int | None = None) -> tuple[list[Output], list[int | None]]:
+    """Return where these datapath actions send a packet, and the VLAN tag that it has at each recirculation.
+
+    Args:
+        text: The actions.
+        vlan: The VLAN tag with which the packet comes to them; None for none.
+    """
+    recirculated: list[int | None] = []
+    return list(_outputs(text, _Header(vlan=vlan, recirculated=recirculated))), recirculated
 
 
 class _Header:
@@ -72,6 +83,7 @@ class _Header:
         *,
         pushed: bool = False,
         vlan: int | None = None,
+        recirculated: list[int | None] | None = None,
     ) -> None:
         self.remote = remote
         self.key = key
@@ -79,9 +91,22 @@ class _Header:
         self.port = port
         """The kernel's port for tunnels of this type; empty until it is seen."""
         self.pushed = pushed
+        self.recirculated = [] if recirculated is None else recirculated
+        """The VLAN tag at each recirculation so far; copies of the packet share it."""
 
     def copy(self) -> "_Header":
-        return _Header(self.remote, self.key, self.port, pushed=self.pushed, vlan=self.vlan)
+        return _Header(
+            self.remote,
+            self.key,
+            self.port,
+            pushed=self.pushed,
+            vlan=self.vlan,
+            recirculated=self.recirculated,
+        )
+
+    def replaced(self, remote: str, key: int | None, *, pushed: bool = False) -> "_Header":
+        """Return another tunnel header for the same packet."""
+        return _Header(remote, key, pushed=pushed, vlan=self.vlan, recirculated=self.recirculated)
 
     def output(self, port: str) -> Output:
         """Send the packet out of a port; a header that was pushed is on this packet alone."""
@@ -99,17 +124,19 @@ def _outputs(text: str, header: _Header) -> Iterator[Output]:
     for part in split(text):
         if (tunnel := _TUNNEL_SET.match(part)) is not None:
             fields = tunnel["fields"]
-            header = _Header(_field(fields, "dst", "ipv6_dst"), _key(fields), vlan=header.vlan)
+            header = header.replaced(_field(fields, "dst", "ipv6_dst"), _key(fields))
         elif (push := _PUSH.match(part)) is not None:
             if header.pushed:
                 yield header.output("")
-            header = _Header(_outer_destination(push["fields"]), _key(push["fields"]), pushed=True)
+            header = header.replaced(_outer_destination(push["fields"]), _key(push["fields"]), pushed=True)
         elif (tag := _VLAN.match(part)) is not None:
             header.vlan = int(tag["vid"])
         elif part == "pop_vlan":
             header.vlan = None
         elif (nested := _NESTED.match(part)) is not None:
             yield from _outputs(nested["inner"], header.copy())
+        elif part.startswith("recirc("):
+            header.recirculated.append(header.vlan)
         elif part not in _NOT_PORTS and _PORT.match(part):
             yield header.output(part)
     if header.pushed:

@@ -60,9 +60,13 @@ class Switch(path.Model):
         return next((one for one in self.interfaces if one.name == name), None)
 
     def port_of(self, port_id: str) -> Interface | None:
-        """Return the interface that carries a Neutron port (`external_ids:iface-id`)."""
-        found = [one for one in self.interfaces if one.external_ids.get("iface-id") == port_id]
-        return found[0] if found else None
+        """Return the interface that carries a Neutron port (`external_ids:iface-id`): that of br-int, where one is.
+
+        A port of a trunk has several; the agent wires the patch port of br-int, and the guest's device is behind it.
+        """
+        carrying = [one for one in self.interfaces if one.external_ids.get("iface-id") == port_id]
+        found = [one for one in carrying if one.type != "patch" or one.bridge == "br-int"]
+        return min(found, key=lambda one: one.bridge != "br-int", default=None)
 
     def tunnels(self, type_: str) -> tuple[Interface, ...]:
         """Return the tunnel interfaces of one type."""

@@ -5,6 +5,7 @@ packet that conntrack recirculates opens a new one), each with `Flow:`, then for
 met, then `Final flow:`, `Megaflow:`, `Datapath actions:`, and `Translation failed (…)` where translation was given up.
 """
 
+import collections
 import re
 from collections.abc import Sequence
 
@@ -56,8 +57,22 @@ class Trace(path.Model):
 
     @property
     def outputs(self) -> tuple[action.Output, ...]:
-        """Where the packet leaves, over all sections."""
-        return tuple(out for actions in self.datapath_actions for out in action.outputs(actions))
+        """Where the packet leaves, over all sections, where it came with no VLAN tag."""
+        return self.outputs_of(None)
+
+    def outputs_of(self, vlan: int | None) -> tuple[action.Output, ...]:
+        """Return where the packet leaves, over all sections: each goes on with the VLAN tag of its recirculation.
+
+        Args:
+            vlan: The VLAN tag with which the packet came; None for none.
+        """
+        found: list[action.Output] = []
+        waiting = collections.deque([vlan])
+        for actions in self.datapath_actions:
+            sent, recirculated = action.follow(actions, waiting.popleft() if waiting else None)
+            found += sent
+            waiting += recirculated
+        return tuple(found)
 
 
 def run(bridge: str, flow: str, ct_next: Sequence[str] = (), timeout: float = 5.0) -> Trace:

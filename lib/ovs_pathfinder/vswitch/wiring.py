@@ -3,15 +3,15 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from . import database
+from . import database, trunk
 
 
 def broken_patches(switch: database.Switch, bridges: Collection[str]) -> Iterator[str]:
     """Tell of patch ports of these bridges that do not reach one that reaches them (ovs-vswitchd.conf.db(5), peer)."""
     patches = {one.name: one for one in switch.interfaces if one.type == "patch" and one.bridge}
     for one in patches.values():
-        if one.bridge not in bridges:
-            continue
+        if one.bridge not in bridges or trunk.is_patch(one.name):
+            continue  # those of a trunk are a single guest's
         peer = one.options.get("peer", "")
         if peer not in patches:
             yield f"patch port {one.name} of {one.bridge} has the peer {peer or '(none)'}, which is no patch port here"
@@ -19,7 +19,9 @@ def broken_patches(switch: database.Switch, bridges: Collection[str]) -> Iterato
             back = patches[peer].options.get("peer") or "(none)"
             yield f"patch port {one.name} of {one.bridge} has the peer {peer}, whose own peer is {back}"
     for bridge in bridges:
-        if bridge in switch.bridges and not any(one.bridge == bridge for one in patches.values()):
+        if bridge in switch.bridges and not any(
+            one.bridge == bridge and not trunk.is_patch(one.name) for one in patches.values()
+        ):
             yield f"{bridge} has no patch port"
 
 

@@ -118,8 +118,9 @@ def test_the_region_is_named_where_it_has_no_neutron(clouds: sky.Sky) -> None:
     ("failure", "message"),
     [
         ({"status": 503}, "Neutron fails with HTTP 503 for http://127.*/ports: "),
-        ({"status": 401}, "Neutron refuses to answer .*401 .*the credentials need the admin role"),
-        ({"status": 403}, "Neutron refuses to answer .*403"),
+        ({"status": 401}, "Neutron does not accept a new token of Keystone's either .*401 for .*keystone_authtoken"),
+        ({"status": 403}, "Neutron refuses to answer .*403 .*the credentials need the admin role"),
+        ({"status": 502, "body": "<html>Bad Gateway</html>"}, "Neutron fails with HTTP 502 for .*: look at its log"),
         ({"status": 200, "body": "<html>Welcome</html>"}, "Neutron answers text/html instead of JSON for "),
         ({"status": 404, "body": "<html>Nothing</html>"}, "Neutron fails with HTTP 404 for "),
         ({"status": 200, "body": "[]"}, "instead of JSON"),
@@ -179,6 +180,43 @@ def test_a_cloud_without_nova_and_octavia_is_no_matter_where_neither_is_needed(c
         clouds.plan(destination=sky.AMPHORA)
 
 
+def test_a_token_that_has_expired_is_replaced_once(clouds: sky.Sky) -> None:
+    clouds.serve()
+    with cloud.connect(clouds.credentials()) as connected:
+        clouds.stand_in.tokens.clear()
+        clouds.stand_in.requests.clear()
+        found = connected.get("network", f"/ports/{sky.GUEST_PORT}")
+    assert found is not None
+    assert found["port"]["id"] == sky.GUEST_PORT
+    asked = [request["path"].rpartition("/")[2] for request in clouds.stand_in.requests]
+    assert asked == [sky.GUEST_PORT, "tokens", sky.GUEST_PORT]
+
+
+@pytest.mark.parametrize("path", ["ports", "agents", "security-groups"])
+def test_a_token_that_expires_in_the_midst_of_a_plan_does_not_end_it(clouds: sky.Sky, path: str) -> None:
+    clouds.content["failures"] = [{"service": "network", "path": path, "status": 401, "times": 1}]
+    assert clouds.plan().destination.port.id == sky.GUEST_PORT
+    assert [request["path"] for request in clouds.stand_in.requests].count("/v3/auth/tokens") == 2
+
+
+def test_a_second_refusal_of_the_token_ends_the_plan(clouds: sky.Sky) -> None:
+    clouds.content["failures"] = [{"service": "network", "path": "ports", "status": 401, "times": 2}]
+    with pytest.raises(errors.PathfinderError, match="Neutron does not accept a new token of Keystone's either"):
+        clouds.plan(sky.OHM_PORT, sky.GUEST_ADDRESS)
+
+
+def test_a_password_that_was_changed_meanwhile_is_told(clouds: sky.Sky) -> None:
+    clouds.serve()
+    with cloud.connect(clouds.credentials()) as connected:
+        clouds.stand_in.tokens.clear()
+        clouds.content["credentials"] = {"password": "another"}
+        clouds.serve()
+        with pytest.raises(connection.Unanswered) as raised:
+            connected.get("network", f"/ports/{sky.GUEST_PORT}")
+    assert "Neutron no longer accepts the token, and Keystone gives no new one (HTTP 401)" in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
 def _put(clouds: sky.Sky, changes: dict[str, Any], **headers: str) -> dict[str, Any]:
     clouds.serve()
     with cloud.connect(clouds.credentials()) as connected:
@@ -228,7 +266,7 @@ def test_an_update_that_neutron_refuses_is_told_with_its_status_and_words(
 @pytest.mark.parametrize(
     ("failure", "message"),
     [
-        ({"status": 401}, "Neutron refuses to answer .*401 .*the credentials need the admin role"),
+        ({"status": 401}, "Neutron does not accept a new token of Keystone's either .*401 "),
         ({"status": 403}, "Neutron refuses to answer .*403"),
         ({"status": 404, "body": "<html></html>"}, "Neutron fails with HTTP 404 for "),
         ({"status": 500}, "Neutron fails with HTTP 500 for .*: look at its log"),
@@ -265,9 +303,7 @@ def test_only_neutrons_own_word_says_that_there_is_no_such_thing(clouds: sky.Sky
     assert raised.value.status == 404
 
 
-@pytest.fixture(scope="module")
-def certificate() -> tuple[str, str]:
-    """Return a certificate of 127.0.0.1 that vouches for itself, and it with its key."""
+def _certify() -> tuple[str, str]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "cloud")])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -288,6 +324,12 @@ def certificate() -> tuple[str, str]:
     return signed, signed + secret.decode()
 
 
+@pytest.fixture(scope="module")
+def certificate() -> tuple[str, str]:
+    """Return a certificate of 127.0.0.1 that vouches for itself, and it with its key."""
+    return _certify()
+
+
 @pytest.fixture
 def secure(tmp_path: pathlib.Path, certificate: tuple[str, str]) -> Generator[sky.Sky]:
     """Return a cloud that speaks TLS."""
@@ -305,6 +347,13 @@ def test_the_ca_certificate_of_the_credentials_is_trusted(secure: sky.Sky, certi
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(secure: sky.Sky) -> None:
     assert "The TLS certificate of Keystone at https://127.0.0.1" in _refusal(secure)
+    assert secure.stand_in.requests == []
+
+
+def test_a_certificate_of_another_authority_than_the_credentials_name_is_refused(secure: sky.Sky) -> None:
+    message = _refusal(secure, ca_cert=_certify()[0])
+    assert "The TLS certificate of Keystone at https://127.0.0.1" in message
+    assert message.endswith("is not trusted: check the CA certificate of the credentials.")
     assert secure.stand_in.requests == []
 
 

@@ -330,7 +330,10 @@ def test_host_without_a_bridge_for_the_physical_network_is_told(clouds: sky.Sky)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("ports", 1, {"device_owner": "trunk:subport"}), "is a trunk's subport: .*name the parent port"),
+        (
+            ("ports", 1, {"device_owner": "trunk:subport"}),
+            f"port {sky.GUEST_PORT}, is a trunk's subport, and Neutron shows no port on {sky.COMPUTE_HOST}",
+        ),
         (("networks", 0, {"provider:network_type": "local"}), "of type local: its packets never leave"),
         (("networks", 0, {"provider:network_type": "stt"}), "of type stt: .*Only gre, vxlan, geneve, vlan and flat"),
         (("networks", 0, {"provider:segmentation_id": None}), "no segmentation id"),
@@ -366,6 +369,16 @@ def test_the_matches_of_an_ambiguous_name_are_listed(clouds: sky.Sky) -> None:
         clouds.plan(destination="web")
     assert str(raised.value).count("; port 4444444") == 4
     assert "; and 2 more. Name one by its id." in str(raised.value)
+
+
+def test_of_two_hundred_ports_of_a_name_a_few_are_listed(clouds: sky.Sky) -> None:
+    clouds.content["ports"] += [
+        sky.port(f"4444{number:04d}-0000-4000-8000-000000000001", name="web") for number in range(200)
+    ]
+    with pytest.raises(errors.PathfinderError, match="port web is ambiguous: ") as raised:
+        clouds.plan(destination="web")
+    assert str(raised.value).count("port 4444") == 5
+    assert str(raised.value).endswith("; and more than 95 others. Name one by its id.")
 
 
 def test_a_name_of_a_server_and_of_a_foreign_port_is_ambiguous(clouds: sky.Sky) -> None:
@@ -404,12 +417,62 @@ def test_an_amphora_that_has_nothing_yet_is_refused(clouds: sky.Sky) -> None:
         clouds.plan(destination=sky.AMPHORA)
 
 
+def test_an_amphora_that_was_deleted_is_refused_though_its_address_is_in_use_again(clouds: sky.Sky) -> None:
+    clouds.content["amphorae"][0]["status"] = "DELETED"
+    with pytest.raises(errors.PathfinderError, match=f"amphora {sky.AMPHORA} is DELETED.*loadbalancer amphora list"):
+        clouds.plan(destination=sky.AMPHORA)
+
+
+PARENT = "99999999-0000-4000-8000-000000000001"
+TRUNK = "2e9b4c11-6d0f-4c38-9d5e-0c1d6f3a7b20"
+
+
+def hang(clouds: sky.Sky, **changes: Any) -> None:
+    """Make the guest's port the subport of a trunk whose parent is on another network."""
+    clouds.port(sky.GUEST_PORT).update(device_owner="trunk:subport", device_id="")
+    subport = {"port_id": sky.GUEST_PORT, "segmentation_id": 101, "segmentation_type": "vlan", **changes}
+    details = {"trunk_id": TRUNK, "sub_ports": [subport]}
+    clouds.content["ports"].append(sky.port(PARENT, network_id=sky.PRIVATE, trunk_details=details))
+
+
+def test_a_subport_is_planned_with_its_trunk(clouds: sky.Sky) -> None:
+    hang(clouds)
+
+    plan = clouds.plan()
+
+    trunk = path.Trunk(id=TRUNK, parent=PARENT, vlan=101)
+    assert plan.destination.port.trunk == trunk
+    assert (plan.destination.port.tap, trunk.bridge) == ("tap99999999-00", "tbr-2e9b4c11-6")
+    assert (plan.destination.unit, plan.warnings) == ("ovs-pathfinder/1", ())
+
+
+def test_a_subport_as_the_source_is_a_guests(clouds: sky.Sky) -> None:
+    hang(clouds)
+    assert "nothing can be sent from inside a guest" in " ".join(clouds.plan(sky.GUEST_PORT, sky.OHM_PORT).warnings)
+
+
+def test_a_trunk_of_another_kind_of_segment_is_refused(clouds: sky.Sky) -> None:
+    hang(clouds, segmentation_type="gre")
+    with pytest.raises(errors.PathfinderError, match=f"trunk {TRUNK} has the port .* segmentation type gre"):
+        clouds.plan()
+
+
+def test_a_trunk_costs_one_request_whatever_the_size_of_the_cloud(clouds: sky.Sky) -> None:
+    without = _cost(clouds, sky.GUEST_PORT)
+    hang(clouds)
+    assert _cost(clouds, sky.GUEST_PORT) == without + 1
+    _crowd(clouds, binding__host_id="elsewhere")
+    assert _cost(clouds, sky.GUEST_PORT) == without + 1
+    (asked,) = [one["query"] for one in clouds.stand_in.requests if "trunk_details" in one["query"]]
+    assert urllib.parse.parse_qs(asked)["binding:host_id"] == [sky.COMPUTE_HOST]
+
+
 _DESTINATIONS = [sky.GUEST_ADDRESS, sky.GUEST_PORT, sky.GUEST_NAME, sky.SERVER, sky.SERVER_NAME, sky.AMPHORA]
 
 
-def _crowd(clouds: sky.Sky) -> None:
+def _crowd(clouds: sky.Sky, **changes: Any) -> None:
     clouds.content["ports"] += [
-        sky.port(f"{number:08x}-0000-4000-8000-00000000000c", name=f"crowd-{number}", security_groups=["g"])
+        sky.port(f"{number:08x}-0000-4000-8000-00000000000c", name=f"crowd-{number}", security_groups=["g"], **changes)
         | {"fixed_ips": [sky.fixed(f"fc00:5896:ff23:44dc::{number:x}")]}
         for number in range(50_000)
     ]
@@ -441,9 +504,12 @@ def test_no_list_is_asked_for_without_a_filter(clouds: sky.Sky) -> None:
 
 
 def test_the_costliest_plan_stays_within_twelve_requests(clouds: sky.Sky) -> None:
-    # The source is a port named by a UUID, so that it is asked for as an id first; the amphora's address is
+    # The source is a subport named by a UUID, so that it is asked for as an id first; the amphora's address is
     # on more networks than a page holds.
-    clouds.port(sky.OHM_PORT)["name"] = sky.NOWHERE
+    hang(clouds, port_id=sky.OHM_PORT)
+    clouds.port(PARENT)["binding:host_id"] = sky.OCTAVIA_HOST
+    clouds.port(sky.GUEST_PORT)["device_owner"] = "compute:nova"
+    clouds.port(sky.OHM_PORT).update(name=sky.NOWHERE, device_owner="trunk:subport")
     clouds.content["amphorae"][0]["compute_id"] = None
     clouds.content["ports"] += [
         sky.port(f"0{number:07x}-0000-4000-8000-000000000001", network_id=f"network-{number}")

@@ -41,6 +41,7 @@ def test_filters_compile(kind: str, protocol: str, family: int) -> None:
     asked = plan(kind, protocol, family=family)
     for expression in (
         capture.port_filter(asked),
+        capture.trunk_filter(asked, 101),
         capture.tunnel_filter(asked, "172.20.0.139", "172.20.0.209"),
         capture.tunnel_filter(asked, "fd00::1", "fd00::2"),
     ):
@@ -115,3 +116,16 @@ def test_recorded_tunnels(cloud: str, tmp_path: pathlib.Path) -> None:
         one for one in wanted if {one.source, one.destination} == {asked.source.address, asked.destination.address}
     ]
     assert found
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_on_a_trunk_packets_of_another_vlan_or_of_none_are_left_out(family: int, tmp_path: pathlib.Path) -> None:
+    echo, asks = (made.ECHO4, made.ARP) if family == 4 else (made.ECHO6, made.SOLICITATION)
+    wanted = [tagged(echo, 101), tagged(asks, 101)]
+    others = [echo, asks, tagged(echo, 102), tagged(made.UDP, 101)]
+
+    assert keep(capture.trunk_filter(plan("gre", family=family), 101), [*wanted, *others], tmp_path) == wanted
+
+
+def tagged(frame: bytes, vlan: int) -> bytes:
+    return frame[:12] + b"\x81\x00" + vlan.to_bytes(2, "big") + frame[12:]

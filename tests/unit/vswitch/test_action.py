@@ -95,3 +95,15 @@ WORDS = st.sampled_from(["drop", "5", "ct(zone=1,nat(src=1.1.1.1))", TO_209, "re
 @given(st.lists(WORDS))
 def test_what_was_split_joins_to_the_same_text(parts: list[str]) -> None:
     assert action.split(",".join(parts)) == parts
+
+
+def test_the_vlan_tag_that_a_packet_comes_with_is_kept_until_it_is_taken_off() -> None:
+    out = action.Output(port="3", vlan=101)
+
+    assert action.follow("3", 101) == ([out], [])
+    assert action.follow("pop_vlan,3,push_vlan(vid=7,pcp=0),4", 101)[0] == [
+        action.Output(port="3"),
+        action.Output(port="4", vlan=7),
+    ]
+    assert action.follow("pop_vlan,ct(zone=1),recirc(0x1)", 101) == ([], [None])
+    assert action.follow("push_vlan(vid=5,pcp=0),ct(zone=5),recirc(0x1)") == ([], [5])

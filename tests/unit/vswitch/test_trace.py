@@ -223,3 +223,9 @@ def test_a_refusal_is_not_understood_and_kept() -> None:
 @given(st.text(alphabet='bridge("x")\n .0123456789-=>', max_size=200))
 def test_no_text_makes_it_fail(text: str) -> None:
     assert trace.parse(text).text == text
+
+
+def test_a_recirculated_packet_goes_on_with_the_vlan_tag_that_it_had() -> None:
+    found = trace.Trace(datapath_actions=("push_vlan(vid=5,pcp=0),ct(zone=5),recirc(0x1)", "3"))
+
+    assert [one.vlan for one in found.outputs_of(None)] == [5]

@@ -42,6 +42,13 @@ def test_a_patch_that_leads_nowhere_is_told(interfaces: tuple[database.Interface
     assert words in "; ".join(wiring.broken_patches(switch(*interfaces), BRIDGES))
 
 
+def test_a_trunks_patch_is_one_guests_and_joins_no_bridges_of_the_path() -> None:
+    stray = patch("spi-93fff561-bf", "br-int", "spt-93fff561-bf")
+
+    assert list(wiring.broken_patches(switch(*GOOD, stray), BRIDGES)) == []
+    assert "br-int has no patch port" in list(wiring.broken_patches(switch(stray, GOOD[1]), BRIDGES))
+
+
 def test_bridges_that_are_not_on_the_path_are_left_alone() -> None:
     stray = patch("phy-br-ex", "br-ex", "nowhere")
 
