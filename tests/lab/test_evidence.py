@@ -1,5 +1,6 @@
 """What a probe finds out besides its own packets, on real hosts: large packets, neighbours, the log, mirrors."""
 
+import time
 from typing import Literal
 
 import pytest
@@ -52,6 +53,21 @@ def test_guest_that_answers_nothing_is_asked_for_its_addresses(
     assert seen is not None
     assert seen.neighbours.solicited >= 1, "it was asked for anew"
     assert bool(seen.neighbours.advertised) == advertised
+
+
+def test_guest_that_fell_silent_is_not_taken_for_one_that_lost_its_address(start_lab: conftest.StartLab) -> None:
+    lab = start_lab(cloud=False)
+    lab.warm_up()
+    link_local = topology.GUEST.link_local
+    lab.source.run("ping", "-6", "-c", "2", "-I", topology.SOURCE.device, link_local)
+    state = lab.source.run("ip", "neigh", "show", "to", link_local, "dev", topology.SOURCE.device).stdout
+    assert "REACHABLE" in state, "the kernel will go on taking it for that"
+    time.sleep(2)
+    faults.load("guest-silent").inject(lab)
+
+    source, _ = gathered(lab)
+
+    assert source.link_local not in ("answered", "REACHABLE")
 
 
 def test_only_the_owners_address_is_asked_for(lab: hosts.Lab) -> None:

@@ -47,6 +47,8 @@ class Neighbour(path.Model):
     state: str = ""
     """`REACHABLE`, `STALE`, `INCOMPLETE`, `FAILED` …"""
     mac: str = ""
+    confirmed: int | None = None
+    """Whole seconds since it last answered, where that was asked for."""
 
 
 def _ask(*arguments: str) -> list[dict[str, Any]]:
@@ -163,10 +165,13 @@ def neighbour(address: str, device: str) -> str:
 def neighbour_entry(address: str, device: str) -> Neighbour:
     """Return what the host knows of a neighbour."""
     try:
-        found = _ask("neighbour", "show", "to", address, "dev", device)
+        found = _ask("-statistics", "neighbour", "show", "to", address, "dev", device)
     except process.ProcessError:
         return Neighbour()
-    known = [Neighbour(state=" ".join(one.get("state", [])), mac=one.get("lladdr", "")) for one in found]
+    known = [
+        Neighbour(state=" ".join(one.get("state", [])), mac=one.get("lladdr", ""), confirmed=one.get("confirmed"))
+        for one in found
+    ]
     return known[0] if known else Neighbour()
 
 

@@ -16,6 +16,8 @@ from . import host, synthetic
 _ARP = 0x0806
 _ICMPV6 = 58
 _HOP_LIMIT = 255
+_ASKED = 1
+"""Whole seconds since an answer to a question that went out with the ping, which is waited for for half a second."""
 
 
 def ask(plan: path.Plan, device: str) -> None:
@@ -53,11 +55,16 @@ def link_local(plan: path.Plan, device: str) -> str:
     """Ask for the guest's own link-local address (RFC 4291, 2.5.6), which it has whatever became of its others.
 
     Returns:
-        `answered` where it answers a ping, or else the state of the host's neighbour entry for it; empty without one.
+        `answered` where it answers a ping, or else the state of the host's neighbour entry for it; empty without one,
+        or where the entry is from before: the kernel takes a guest for reachable for half a minute after its last word.
     """
     address = security.link_local(plan.destination.port.mac)
     try:
         said = process.run(["ping", "-6", "-n", "-c", "1", "-W", "0.5", "-I", device, address])
     except process.ProcessError as error:
         said = error.stdout
-    return "answered" if re.search(r"\b1 received", said) else host.neighbour(address, device)
+    if re.search(r"\b1 received", said):
+        return "answered"
+    known = host.neighbour_entry(address, device)
+    is_old = known.confirmed is None or known.confirmed > _ASKED
+    return "" if known.state == "REACHABLE" and is_old else known.state

@@ -222,7 +222,7 @@ class Evidence(path.Model):
     neighbour_state: str = ""
     """The source's neighbour entry for the destination after the probe, as `ip neigh` says."""
     link_local: str = ""
-    """What the source host knows, after a probe without answers, of the guest's link-local address, as `ip neigh` says:
+    """What the source host finds out, after a probe without answers, of the guest's link-local address, by `ip neigh`:
     a guest that lives and has lost its address still answers for that one."""
     probe: Probe | None = None
     large: Probe | None = None
