@@ -10,6 +10,8 @@ Run as `python -m tests.lab.libjuju MODEL-FILE STEP ARGUMENTS…` it is zaza's o
 import asyncio
 import importlib
 import json
+import logging
+import os
 import pathlib
 import sys
 import tempfile
@@ -30,6 +32,7 @@ class Action:
     def __init__(self, running: "asyncio.Task[dict[str, Any]]") -> None:
         self._running = running
         self.data: dict[str, Any] = {"status": "pending"}
+        """The newest of what the model was told; each news is another one."""
         self.results: dict[str, Any] = {}
         self._status = "pending"
         self.id = "1"
@@ -40,8 +43,9 @@ class Action:
         while found["status"] not in ("completed", "failed"):
             await asyncio.sleep(3600)
         self.results, self._status = found.get("results", {}), found["status"]
-        self.data["completed"] = "2026-11-23T00:00:00Z"
-        asyncio.get_running_loop().call_later(0.3, self.data.update, {"message": found.get("message", "")})
+        loop = asyncio.get_running_loop()
+        loop.call_soon(setattr, self, "data", {"status": "completed"})
+        loop.call_later(0.3, setattr, self, "data", {"status": found["status"], "message": found.get("message", "")})
         return self
 
 
@@ -95,10 +99,10 @@ class Application:
 class Model:
     """The model that a model file of the stand-in's describes."""
 
-    def __init__(self, file: pathlib.Path) -> None:
+    def __init__(self, file: pathlib.Path, lacks: str = "") -> None:
         self._file = file
+        self._lacks = lacks
         self.relations: list[Relation] = []
-        self.deployed: list[tuple[str, dict[str, Any]]] = []
         self.applications: dict[str, Application] = {}
 
     async def connect(self) -> "Model":
@@ -118,8 +122,10 @@ class Model:
         return _FULL_STATUS.from_json(api_status(await self._tree()))
 
     async def deploy(self, charm: str, **more: Any) -> None:
-        """Note what is to be deployed; the model file has it already."""
-        self.deployed.append((charm, more))
+        """Deploy what was said to lack: the model file has it."""
+        assert more["application_name"] == self._lacks, "it is there already"
+        logging.info("libjuju deploys %s with %s", charm, more)
+        self._lacks = ""
         await self.connect()
 
     async def act(self, unit: str, action: str, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,7 +137,13 @@ class Model:
         return next(iter(json.loads(out).values()))
 
     async def _tree(self) -> dict[str, Any]:
-        return json.loads(await self._juju("status", "--format", "json"))
+        tree = json.loads(await self._juju("status", "--format", "json"))
+        tree["applications"].pop(self._lacks, None)
+        for application in tree["applications"].values():
+            for host in application.get("units", {}).values():
+                beside = host.get("subordinates", {})
+                host["subordinates"] = {key: one for key, one in beside.items() if key.split("/")[0] != self._lacks}
+        return tree
 
     async def _juju(self, *arguments: str) -> str:
         process = await asyncio.create_subprocess_exec(
@@ -146,6 +158,7 @@ def api_status(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Turn what `juju status --format json` prints into what the facade Client's FullStatus answers."""
     applications = {
         name: {
+            "base": {"name": entry["base"]["name"], "channel": f"{entry['base']['channel']}/stable"},
             "charm": f"local:jammy/{entry['charm-name']}-{entry['charm-rev']}",
             "units": {unit: _unit(shown) for unit, shown in entry.get("units", {}).items()},
         }
@@ -166,7 +179,7 @@ def _unit(shown: Mapping[str, Any]) -> dict[str, Any]:
 
 def serve(file: pathlib.Path) -> Model:
     """Let zaza take a model file for every model that it is asked for."""
-    model = Model(file)
+    model = Model(file, os.environ.get("LIBJUJU_LACKS", ""))
 
     async def get_model(_: str | None = None) -> Model:
         return await model.connect()

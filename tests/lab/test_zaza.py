@@ -14,6 +14,7 @@ from tests.lab import deployed, topology
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("zaza"), pytest.mark.usefixtures("nothing_is_left")]
 
+KEYSTONE = "keystone-credentials"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SUITE = """
 import unittest
@@ -29,13 +30,13 @@ class Suite(unittest.TestCase):
             self.skipTest("not here")
 
     @pathfinder.explained("nobody")
-    def test_whose_failure_cannot_be_explained(self):
+    def test_of_what_does_not_exist(self):
         self.fail("nobody was not reached")
 """
 
 
 def suite(
-    cloud: deployed.Cloud, folder: pathlib.Path, step: str, *steps: str, **options: Any
+    cloud: deployed.Cloud, folder: pathlib.Path, step: str, *steps: str, lacks: str = "", **options: Any
 ) -> "subprocess.CompletedProcess[str]":
     """Run a step of a suite in a process of its own, with a tests.yaml of its own."""
     (folder / "suite.py").write_text(SUITE.replace("{address}", cloud.lab.address))
@@ -46,7 +47,7 @@ def suite(
     python_path = os.pathsep.join((str(ROOT / "lib"), str(ROOT), str(folder)))
     return subprocess.run(
         [sys.executable, "-m", "tests.lab.libjuju", cloud.model, step, "-m", "lab", "--test-directory", folder],
-        env={**os.environ, "PYTHONPATH": python_path},
+        env={**os.environ, "PYTHONPATH": python_path, "LIBJUJU_LACKS": lacks},
         capture_output=True,
         text=True,
         timeout=180,
@@ -102,12 +103,15 @@ def test_failure_of_another_suite_is_explained_and_stays_what_it_was(cloud: depl
 
 
 def test_charm_is_deployed_and_related_where_it_is_not(cloud: deployed.Cloud, tmp_path: pathlib.Path):
-    done = suite(cloud, tmp_path, "configure", "ovs_pathfinder.zaza.deploy", "ovs_pathfinder.zaza.check")
+    steps = ("ovs_pathfinder.zaza.deploy", "ovs_pathfinder.zaza.check", "ovs_pathfinder.zaza.deploy")
+
+    done = suite(cloud, tmp_path, "configure", *steps, lacks="ovs-pathfinder", charm="./x.charm", channel="edge")
 
     assert done.returncode == 0, done.stderr
-    assert "relating ovs-pathfinder:juju-info to octavia" in done.stderr
-    assert "relating ovs-pathfinder:juju-info to nova-compute" in done.stderr
-    assert "relating ovs-pathfinder:keystone-credentials to keystone" in done.stderr
+    given = {"application_name": "ovs-pathfinder", "num_units": 0, "channel": "edge", "base": "ubuntu@22.04"}
+    assert done.stderr.count(f"libjuju deploys ./x.charm with {given}") == 1
+    for endpoint, remote in (("juju-info", "octavia"), ("juju-info", "nova-compute"), (KEYSTONE, "keystone")):
+        assert done.stderr.count(f"relating ovs-pathfinder:{endpoint} to {remote}\n") == 1, "not related twice"
 
 
 def test_what_lacks_is_told_in_a_sentence(cloud: deployed.Cloud, tmp_path: pathlib.Path):

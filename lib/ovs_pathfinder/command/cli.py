@@ -352,10 +352,11 @@ def _with_engine(
 
     async def guarded(shown: view.Silent) -> Value:
         by = engine.Engine(asked, given.common.application, shown.tell, keep=captures.keep if captures else None)
-        found = await interruption.guarded(by, work(by, shown), shown.say)
-        for file in captures.files if captures else ():
-            shown.say(f"captured: {file}")
-        return found
+        try:
+            return await interruption.guarded(by, work(by, shown), shown.say)
+        finally:
+            for file in captures.files if captures else ():
+                shown.say(f"captured: {file}")
 
     with view.watching(total, quiet=given.common.quiet) as shown:
         return asyncio.run(guarded(shown))

@@ -12,6 +12,11 @@ from ..evidence import record
 _STRANGE = re.compile(r"[^A-Za-z0-9_.-]")
 
 
+def file_name(text: str) -> str:
+    """Return a text as a name for a file: what others call their devices or ports leads out of no folder."""
+    return _STRANGE.sub("_", text)
+
+
 @dataclasses.dataclass
 class Captures:
     """A folder for capture files; it is made when the first comes."""
@@ -29,9 +34,7 @@ class Captures:
         for one in found.captures:
             if not one.packets:
                 continue
-            # The name of a device is what another host says: no part of it may lead out of the folder.
-            name = _STRANGE.sub("_", "-".join((run, unit, one.point, one.device)))
-            file = self.folder / f"{name}.pcap"
+            file = self.folder / f"{file_name('-'.join((run, unit, one.point, one.device)))}.pcap"
             try:
                 content = base64.b64decode(one.pcap, validate=True)
                 self.folder.mkdir(parents=True, exist_ok=True)

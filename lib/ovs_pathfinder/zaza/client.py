@@ -18,17 +18,41 @@ _MESSAGE = 3.0
 """Seconds within which libjuju is told the message of an action that failed, after its end."""
 
 
-def run(work: Callable[[], Coroutine[Any, Any, Value]], within: float | None = None) -> Value:
+def run(work: Callable[[], Coroutine[Any, Any, Value]], within: float) -> Value:
     """Run work on zaza's loop, and wait for it.
+
+    Where zaza's own commands do not run, nobody would end the thread of that loop, and no process ends before it.
 
     Args:
         work: What is to be run there.
         within: Seconds that it may take at the most.
 
     Raises:
-        concurrent.futures.TimeoutError: It took longer, and was cancelled.
+        PathfinderError: It took longer, and was cancelled; or this is called on that very loop, which would wait for
+            itself.
     """
-    return cast("Value", untyped.ZAZA.sync_wrapper(work, within)())
+    if _is_on_zazas_loop():
+        raise errors.PathfinderError("this was called on zaza's own loop; call it in a thread, as a test's function is")
+    is_first = untyped.ZAZA._libjuju_thread is None
+
+    async def bounded() -> Value:
+        try:
+            return await asyncio.wait_for(work(), within)
+        except asyncio.TimeoutError:
+            raise errors.PathfinderError(f"it was not done within {within:g} s; does the controller answer?") from None
+
+    try:
+        return cast("Value", untyped.ZAZA.sync_wrapper(bounded)())
+    finally:
+        if is_first:
+            untyped.ZAZA.clean_up_libjuju_thread()
+
+
+def _is_on_zazas_loop() -> bool:
+    try:
+        return asyncio.get_running_loop() is untyped.ZAZA._libjuju_loop
+    except RuntimeError:
+        return False
 
 
 class Client:
@@ -57,14 +81,24 @@ class Client:
             TooLate: It did not end in time.
             JujuError: Juju did not take it.
         """
-        with _told(f"running {action} on {unit}"):
+        with told(f"running {action} on {unit}"):
             name = await self._leader() if unit.endswith("/leader") else unit
-            asked = untyped.MODEL.async_run_action(name, action, model_name=self.model, action_params=dict(params))
+
+            async def asked() -> dict[str, Any]:
+                done = await untyped.MODEL.async_run_action(
+                    name, action, model_name=self.model, action_params=dict(params)
+                )
+                ended = dict(done.data)  # at once: news of the model brings other data, which lack the results
+                return {**ended, "unit": name, "message": await _message(done, ended["status"])}
+
+            doing = asyncio.ensure_future(asked())
             try:
-                done = await asyncio.wait_for(asked, within)
-            except asyncio.TimeoutError:
-                raise juju.TooLate(name, action, within) from None
-            return juju.answer({**done.data, "unit": name, "message": await _message(done)}, name, action)
+                await asyncio.wait({doing}, timeout=within)  # a time limit of libjuju's own is none of the action's
+                if not doing.done():
+                    raise juju.TooLate(name, action, within)
+                return juju.answer(doing.result(), name, action)
+            finally:
+                doing.cancel()
 
     async def units(self) -> list[juju.Unit]:
         """Return the charm's units; none where the model has none, or no such application.
@@ -72,8 +106,7 @@ class Client:
         Raises:
             JujuError: Juju does not tell.
         """
-        with _told("reading the model's status"):
-            status = await untyped.MODEL.async_get_status(self.model, interval=0)  # by default it waits for seconds
+        status = await model_status(self.model)
         found: list[juju.Unit] = []
         for name, entry in status.applications.items():
             is_octavia = _charm(entry.charm) == "octavia" or name == "octavia"
@@ -92,8 +125,19 @@ class Client:
         return found
 
 
+async def model_status(model: str | None = None) -> Any:
+    """Return the model's status, as libjuju's FullStatus.
+
+    Raises:
+        JujuError: Juju does not tell.
+    """
+    with told("reading the model's status"):
+        asked = untyped.MODEL.async_get_status(model, interval=0)  # by default it waits for seconds
+        return await asyncio.wait_for(asked, juju.ANSWER)
+
+
 @contextlib.contextmanager
-def _told(what: str) -> Generator[None]:
+def told(what: str) -> Generator[None]:
     """Make one sentence of whatever zaza and libjuju raise, which have no error in common."""
     try:
         yield
@@ -104,10 +148,10 @@ def _told(what: str) -> Generator[None]:
         raise juju.JujuError(f"{what} failed: {said}") from error
 
 
-async def _message(done: Any) -> str:
+async def _message(done: Any, status: str) -> str:
     """Return the message of an action that failed, which libjuju hears a moment after its end."""
     waited = 0.0
-    while done.data["status"] != "completed" and not done.data.get("message") and waited < _MESSAGE:
+    while status != "completed" and not done.data.get("message") and waited < _MESSAGE:
         await asyncio.sleep(0.1)
         waited += 0.1
     return str(done.data.get("message") or "")

@@ -2,11 +2,18 @@
 
 import asyncio
 import logging
+import time
 
 from .. import errors
+from ..command import juju
 from . import client as client_
 from . import options as options_
 from . import untyped
+
+_SLACK = 60.0
+"""Seconds that Juju may take to answer, beyond those that it is waited for."""
+_PAUSE = 2.0
+"""Seconds between two looks at the model."""
 
 
 def deploy() -> None:
@@ -16,8 +23,8 @@ def deploy() -> None:
         PathfinderError: A principal is not in the model, or the charm did not get ready in time.
     """
     options = options_.read()
-    client_.run(lambda: _deploy(options))
-    _wait(options)
+    client_.run(lambda: _deploy(options), options.timeout)
+    client_.run(lambda: _wait(options), options.timeout + _SLACK)
 
 
 def check() -> None:
@@ -26,11 +33,17 @@ def check() -> None:
     Raises:
         PathfinderError: It is not.
     """
-    if lacks := client_.run(lambda: _lacks(options_.read())):
+    options = options_.read()
+    if lacks := client_.run(lambda: _lacks(options), _SLACK):
         raise errors.PathfinderError(lacks)
 
 
 async def _deploy(options: options_.Options) -> None:
+    with client_.told(f"deploying {options.charm}"):
+        await _bring(options)
+
+
+async def _bring(options: options_.Options) -> None:
     model = await untyped.MODEL.get_model()
     missing = [one for one in options.principals if one not in model.applications]
     if missing:
@@ -40,8 +53,9 @@ async def _deploy(options: options_.Options) -> None:
         )
     if options.application not in model.applications:
         logging.info("deploying %s as %s", options.charm, options.application)
-        more = {"channel": options.channel} if options.channel else {}
-        await model.deploy(options.charm, application_name=options.application, num_units=0, **more)
+        more = {"channel": options.channel, "base": options.base or await _base(options.principals[0])}
+        given = {key: value for key, value in more.items() if value}
+        await model.deploy(options.charm, application_name=options.application, num_units=0, **given)
     for principal in options.principals:
         await _relate(options, "juju-info", principal)
     if options.keystone and options.keystone in model.applications:
@@ -56,24 +70,32 @@ async def _relate(options: options_.Options, endpoint: str, remote: str) -> None
         await untyped.MODEL.async_add_relation(options.application, endpoint, remote)
 
 
-def _wait(options: options_.Options) -> None:
+async def _base(principal: str) -> str:
+    """Return the base of an application, which its subordinates must have too; empty where Juju does not tell."""
+    base = (await client_.model_status()).applications[principal].base
+    return f"{base.name}@{base.channel.partition('/')[0]}" if base is not None and base.name else ""
+
+
+async def _wait(options: options_.Options) -> None:
     """Wait until nothing lacks; what lacks at the end is told."""
-    lacks = ""
+    end = time.monotonic() + options.timeout
+    while lacks := await _lacks_now(options):
+        if time.monotonic() > end:
+            raise errors.PathfinderError(f"{lacks}, {options.timeout:g} s after it was deployed")
+        await asyncio.sleep(_PAUSE)
 
-    async def is_ready() -> bool:
-        nonlocal lacks
-        lacks = await _lacks(options)
-        return not lacks
 
+async def _lacks_now(options: options_.Options) -> str:
+    """Say what lacks; a controller that does not answer for once may answer later."""
     try:
-        untyped.MODEL.block_until(is_ready, timeout=options.timeout, wait_period=2.0)
-    except (TimeoutError, asyncio.TimeoutError):  # one and the same from Python 3.11 on
-        raise errors.PathfinderError(f"{lacks}, {options.timeout:g} s after it was deployed") from None
+        return await _lacks(options)
+    except juju.JujuError as error:
+        return str(error)
 
 
 async def _lacks(options: options_.Options) -> str:
     """Say what lacks until the charm can be used, or nothing."""
-    status = await untyped.MODEL.async_get_status(interval=0)
+    status = await client_.model_status()
     if options.application not in status.applications:
         return f"there is no application {options.application} in the model"
     for principal in options.principals:
@@ -86,7 +108,7 @@ async def _lacks(options: options_.Options) -> str:
                 return f"{name} has no unit of {options.application} beside it"
             ((unit, shown),) = beside
             workload, agent = shown.workload_status, shown.agent_status
-            if (workload.status, agent.status) != ("active", "idle"):
+            if workload.status != "active" or agent.status not in ("idle", "executing"):
                 said = f" ({workload.info})" if workload.info else ""
                 return f"{unit} is {workload.status} and {agent.status}{said}"
     return ""

@@ -27,7 +27,9 @@ class Options(pydantic.BaseModel):
     """What `deploy` deploys: a name on Charmhub, or the path of a packed charm."""
     channel: str = ""
     """Of Charmhub; empty for its default."""
-    principals: tuple[Text, ...] = ("octavia", "nova-compute")
+    base: str = ""
+    """Of the charm, such as ubuntu@22.04; empty for that of its first principal."""
+    principals: Annotated[tuple[Text, ...], pydantic.Field(min_length=1)] = ("octavia", "nova-compute")
     """The applications that it is related to."""
     keystone: str = "keystone"
     """The application that gives it credentials; empty where its options do."""
@@ -87,10 +89,11 @@ def read() -> Options:
     Raises:
         PathfinderError: One of them is not as it must be; the first is named, with its value.
     """
-    known = untyped.OPTIONS.get_raw_options()
-    if NAME not in known:  # tests that are named on the command line are run without tests.yaml being read
-        untyped.CONFIGURATION.get_charm_config(fatal=False)
-    return parse(known.get(NAME) or {})
+    said = dict(untyped.OPTIONS.get_raw_options().get(NAME) or {})
+    # Tests that are named on the command line are run without tests.yaml being read, and reading it overrides.
+    untyped.CONFIGURATION.get_charm_config(fatal=False)
+    untyped.OPTIONS.merge({NAME: said}, override=True)
+    return parse(untyped.OPTIONS.get_raw_options()[NAME])
 
 
 def parse(given: Any) -> Options:

@@ -1,6 +1,7 @@
 """Paths traced for a suite of tests, and what is written of them."""
 
 import dataclasses
+import logging
 import pathlib
 from collections.abc import Sequence
 
@@ -13,23 +14,17 @@ from . import options as options_
 
 @dataclasses.dataclass(frozen=True)
 class Traced:
-    """What became of some paths, and where it is written."""
+    """What became of some paths."""
 
     found: outcome.Outcomes
-    report: pathlib.Path
-    """For a browser; `.txt` and `.json` beside it hold the same."""
     captures: tuple[pathlib.Path, ...]
 
 
-async def trace(options: options_.Options, name: str) -> Traced:
-    """Trace from all sources to all destinations, and write reports and captured packets.
-
-    Args:
-        options: Which paths, and what is sent.
-        name: What the files are called.
+async def trace(options: options_.Options) -> Traced:
+    """Trace from all sources to all destinations, and write the captured packets.
 
     Raises:
-        PathfinderError: No path is to be traced, or nothing can be written.
+        PathfinderError: No path is to be traced.
     """
     client = client_.Client(options.application)
     captures = keeping.Captures(options.folder / "captures")
@@ -43,7 +38,7 @@ async def trace(options: options_.Options, name: str) -> Traced:
     by.turns.aliases = sweep.aliases(units, by.leader)
     jobs = await _jobs(options, by, units)
     found = await sweep.Sweep(by, options.settings, options.at_once).run(jobs)
-    return Traced(found, _written(found, options.folder / name), tuple(captures.files))
+    return Traced(found, tuple(captures.files))
 
 
 async def _jobs(options: options_.Options, by: engine.Engine, units: Sequence[juju.Unit]) -> list[sweep.Job]:
@@ -54,6 +49,8 @@ async def _jobs(options: options_.Options, by: engine.Engine, units: Sequence[ju
     if not ports:
         answer = await by.client.run(sweep.beside(units), "list-amphorae", {"limit": sweep.LISTED}, within=sweep.LIST)
         ports = sweep.destinations(answer)
+        for note in sweep.notes(answer):
+            logging.warning("%s", note)
     if not ports:
         raise errors.PathfinderError(
             "there is no amphora to trace to; make a load balancer before, or name destinations in tests_options: "
@@ -66,8 +63,12 @@ async def _jobs(options: options_.Options, by: engine.Engine, units: Sequence[ju
     ]
 
 
-def _written(found: outcome.Outcomes, file: pathlib.Path) -> pathlib.Path:
-    """Write a report in three forms; return the one for a browser."""
+def write(found: outcome.Outcomes, file: pathlib.Path) -> pathlib.Path:
+    """Write a report for people, programs and browsers: `.txt`, `.json`, `.html`; return the last.
+
+    Raises:
+        PathfinderError: It cannot be written.
+    """
     forms: dict[str, render.Form] = {".txt": "text", ".json": "json", ".html": "html"}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

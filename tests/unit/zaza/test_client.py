@@ -3,11 +3,11 @@
 import asyncio
 import dataclasses
 import types
-from collections.abc import Generator
 from typing import Any
 
 import pytest
 
+from ovs_pathfinder import errors
 from ovs_pathfinder.command import juju
 from ovs_pathfinder.zaza import client, untyped
 
@@ -16,7 +16,7 @@ UNIT = "ovs-pathfinder/0"
 
 @dataclasses.dataclass
 class Action:
-    """What libjuju holds of an action; the message comes after the end."""
+    """What libjuju holds of an action: its data are other ones with each news, and the message comes after the end."""
 
     ended: str = "completed"
     said: str = ""
@@ -29,7 +29,9 @@ class Action:
     async def wait(self) -> None:
         await asyncio.sleep(self.seconds)
         self._status, self.results = self.ended, self.answered
-        asyncio.get_running_loop().call_later(0.2, self.data.update, {"message": self.said})
+        loop = asyncio.get_running_loop()
+        loop.call_soon(setattr, self, "data", {"status": "running"})
+        loop.call_later(0.2, setattr, self, "data", {"status": self.ended, "message": self.said})
 
 
 @dataclasses.dataclass
@@ -63,20 +65,19 @@ class Model:
 
 
 @pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Generator[Model]:
+def model(monkeypatch: pytest.MonkeyPatch) -> Model:
     found = Model()
 
     async def get_model(_: str | None = None) -> Model:
         return found
 
     monkeypatch.setattr(untyped.MODEL, "get_model", get_model)
-    yield found
-    untyped.ZAZA.clean_up_libjuju_thread()
+    return found
 
 
 def ask(action: str = "plan-path", unit: str = UNIT, within: float = 5.0, **params: Any) -> juju.Answer:
     asked = client.Client("ovs-pathfinder", "lab")
-    return client.run(lambda: asked.run(unit, action, params, within=within))
+    return client.run(lambda: asked.run(unit, action, params, within=within), 30)
 
 
 def test_answer_is_that_of_the_action(model: Model):
@@ -132,6 +133,34 @@ def test_whatever_libjuju_raises_is_one_sentence(model: Model, action: str, unit
 def test_octavia_is_known_by_its_charm(model: Model, charm: str, is_octavia: bool):
     model.charm = charm
 
-    (unit,) = client.run(client.Client("ovs-pathfinder").units)
+    (unit,) = client.run(client.Client("ovs-pathfinder").units, 30)
 
     assert unit == juju.Unit(UNIT, "lb/0", is_octavia, True, False)
+
+
+def test_thread_of_zaza_ends_with_what_it_was_begun_for(model: Model):
+    ask()
+
+    assert untyped.ZAZA._libjuju_thread is None
+
+
+def test_thread_that_zaza_has_begun_goes_on(model: Model):
+    untyped.ZAZA.get_or_create_libjuju_thread()
+    try:
+        ask()
+        assert untyped.ZAZA._libjuju_thread.is_alive()
+    finally:
+        untyped.ZAZA.clean_up_libjuju_thread()
+
+
+def test_work_has_a_time_limit():
+    with pytest.raises(errors.PathfinderError, match=r"was not done within 0\.2 s"):
+        client.run(lambda: asyncio.sleep(60), 0.2)
+
+
+def test_zaza_s_own_loop_does_not_wait_for_itself():
+    async def within() -> None:
+        client.run(lambda: asyncio.sleep(0), 5)
+
+    with pytest.raises(errors.PathfinderError, match="called on zaza's own loop"):
+        client.run(within, 5)

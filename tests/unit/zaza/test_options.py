@@ -33,6 +33,7 @@ def test_environment_chooses_the_log_directory(monkeypatch: pytest.MonkeyPatch):
         ({"protocol": "sctp"}, "tests_options: ovs-pathfinder.protocol cannot be 'sctp': "),
         ({"protocol": "tcp"}, "tests_options: ovs-pathfinder: protocol tcp needs a port"),
         ({"port": 22}, "tests_options: ovs-pathfinder: port goes with protocol tcp or udp"),
+        ({"principals": []}, "tests_options: ovs-pathfinder.principals cannot be '[]'"),
         ({"sources": [""]}, "tests_options: ovs-pathfinder.sources.0 cannot be ''"),
         ("count=5", "tests_options: ovs-pathfinder: "),
     ],
@@ -45,13 +46,6 @@ def test_bad_options_are_told_in_a_sentence(given: Any, said: str):
     assert "\n" not in str(failure.value)
 
 
-def test_options_of_the_command_line_go_before_those_of_the_suite(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(untyped.OPTIONS, "_options", {})
-    untyped.OPTIONS.set_option("ovs-pathfinder.count", "9")
-
-    assert options.read().count == 9
-
-
 def test_options_are_those_of_the_suite(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path):
     tests_yaml = tmp_path / "tests" / "tests.yaml"
     tests_yaml.parent.mkdir()
@@ -61,5 +55,9 @@ def test_options_are_those_of_the_suite(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(untyped.OPTIONS, "_options", {})
 
     found = options.read()
+    untyped.OPTIONS.set_option("ovs-pathfinder.count", "9", override=True)
+    untyped.CONFIGURATION._charm_config.clear()
 
     assert (found.count, found.destinations) == (7, ("10.5.0.9",))
+    assert options.read().count == 9, "what the command line says goes before"
+    assert options.read().destinations == ("10.5.0.9",)
