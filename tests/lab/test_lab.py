@@ -123,7 +123,10 @@ def test_signals_end_the_lab(lab_support: None, number: signal.Signals):
         assert remains(name)
 
         command.send_signal(number)
-        command.communicate(timeout=10)
+        try:
+            command.communicate(timeout=10)
+        finally:
+            command.kill()
 
     assert not remains(name)
 

@@ -200,7 +200,7 @@ def test_a_token_that_expires_in_the_midst_of_a_plan_does_not_end_it(clouds: sky
 
 
 def test_a_second_refusal_of_the_token_ends_the_plan(clouds: sky.Sky) -> None:
-    clouds.content["failures"] = [{"service": "network", "path": "ports", "status": 401, "times": 2}]
+    clouds.content["failures"] = [{"service": "network", "path": "ports", "status": 401, "times": 99}]
     with pytest.raises(errors.PathfinderError, match="Neutron does not accept a new token of Keystone's either"):
         clouds.plan(sky.OHM_PORT, sky.GUEST_ADDRESS)
 
