@@ -10,7 +10,6 @@ from collections.abc import Generator
 from . import node, processes
 
 _PREFIX = "opf-lab-"
-_PLACES = ("fabric", "ctl", "octavia", "compute", "guest", "guest2")
 
 
 def root() -> pathlib.Path:
@@ -53,8 +52,7 @@ def claim(name: str) -> pathlib.Path:
 
 def remove(name: str, directory: pathlib.Path) -> None:
     """Remove the namespaces and the files of a lab whose processes have ended."""
-    places = [f"opf-{name}-{each}" for each in _PLACES]
-    lines = [f"netns del {each}" for each in places if pathlib.Path("/run/netns", each).exists()]
+    lines = [f"netns del {each.name}" for each in pathlib.Path("/run/netns").glob(f"opf-{name}-*")]
     if lines:
         node.configure(lines)
     shutil.rmtree(directory, ignore_errors=True)
