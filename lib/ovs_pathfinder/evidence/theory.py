@@ -199,23 +199,6 @@ def _in_physical(
     )
 
 
-def describe(
-    plan: path.Plan,
-    direction: path.Direction,
-    place: Place,
-    *,
-    source_mac: str = "",
-    state: record.State = "untracked",
-) -> str:
-    """Write the probe's packet as a flow for `ofproto/trace`; `source_mac` overrides the plan's."""
-    packet = synthetic.write(_from(synthetic.headers(plan, direction), source_mac))
-    return f"{_entry(place, synthetic.tracked(direction, state))},{packet}"
-
-
-def _entry(place: Place, ct_state: str = "") -> str:
-    return synthetic.entry(place.ofport, place.tunnel_key, ct_state, place.vlan)
-
-
 def states(place: Place, direction: path.Direction) -> tuple[record.State, ...]:
     """Return the conntrack states that a packet may have when it comes in at a place, none at all first.
 
@@ -243,7 +226,7 @@ def examine(
     else:
         ct_next = synthetic.resumed(direction, state)
         packet = synthetic.write(_from(synthetic.headers(plan, direction), source_mac))
-    entry = _entry(place, synthetic.tracked(direction, state))
+    entry = synthetic.entry(place.ofport, place.tunnel_key, synthetic.tracked(direction, state), place.vlan)
     wanted = {"direction": direction, "subject": subject, "state": state}
     whole = _traced(place, place.bridge, f"{entry},{packet}", ct_next, vlan=place.vlan, **wanted)
     return _by_trunk(place, whole, packet, ct_next, wanted) if place.bridge.startswith(trunk.PREFIX) else whole

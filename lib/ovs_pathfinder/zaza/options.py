@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pydantic
 
 from .. import errors, path
-from ..command import engine
+from ..command import engine, sweep
 from . import untyped
 
 NAME = "ovs-pathfinder"
@@ -39,14 +39,14 @@ class Options(pydantic.BaseModel):
     """Units of Octavia, ports or addresses that paths begin at; by default all units of Octavia."""
     destinations: tuple[Text, ...] = ()
     """What paths lead to, as `plan-path` takes it; by default all amphorae."""
-    protocol: path.Protocol = "icmp"
-    port: Annotated[int, pydantic.Field(ge=1, le=65535)] | None = None
-    count: Annotated[int, pydantic.Field(ge=1, le=200)] = 5
-    interval: Annotated[float, pydantic.Field(ge=0.05, le=5)] = 0.2
-    size: Annotated[int, pydantic.Field(ge=32, le=8952)] = 56
-    patience: Annotated[float, pydantic.Field(ge=1, le=3600)] = 60.0
+    protocol: path.Protocol = engine.Settings.protocol
+    port: Annotated[int, pydantic.Field(ge=1, le=65535)] | None = engine.Settings.port
+    count: Annotated[int, pydantic.Field(ge=1, le=200)] = engine.Settings.count
+    interval: Annotated[float, pydantic.Field(ge=0.05, le=5)] = engine.Settings.interval
+    size: Annotated[int, pydantic.Field(ge=32, le=8952)] = engine.Settings.size
+    patience: Annotated[float, pydantic.Field(ge=1, le=3600)] = engine.Settings.patience
     """Seconds that an action may take beyond what it sends and waits for."""
-    at_once: Annotated[int, pydantic.Field(ge=1, le=12)] = 6
+    at_once: Annotated[int, pydantic.Field(ge=1, le=12)] = sweep.AT_ONCE
     """Paths that are traced at the same time."""
     log_dir: pathlib.Path = pathlib.Path("ovs-pathfinder")
     """The folder for reports and captured packets; $OVS_PATHFINDER_LOG_DIR goes before."""
