@@ -3,7 +3,7 @@
 import pytest
 
 from tests import conftest
-from tests.lab import asking, topology
+from tests.lab import asking, namespaced, probing, topology
 
 pytestmark = pytest.mark.lab
 
@@ -33,3 +33,17 @@ def test_a_port_is_found_from_both_hosts_and_what_is_wrong_with_it_is_said(start
     assert "which Neutron does not know" in left.answer["ports"][0]["problems"][0]
     for page in (near.page, alone.page, wrong.page, left.page):
         assert [line for line in page.splitlines() if len(line) > 80] == []
+
+
+def test_a_healthy_port_in_a_namespace_of_its_own_is_not_accused(start_lab: conftest.StartLab) -> None:
+    lab = start_lab()
+    namespaced.move_guest(lab)
+    lab.warm_up()
+
+    asked = asking.ask(lab, "compute", "ports", cloud=True, what=topology.GUEST.address6)
+    found = probing.diagnosis(lab, probing.plan_of(lab))
+
+    assert asked.answer["ports"][0]["problems"] == []
+    assert "in another network namespace" in asked.answer["ports"][0]["devices"][0]["out_of_sight"]
+    assert (found.verdict, found.code) == ("ok", "path-ok")
+    assert any("destination-port" in one and "out of sight" in one for one in found.missing)

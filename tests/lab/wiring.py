@@ -48,13 +48,13 @@ def attach(interface: topology.Interface, guest: node.Node, host: node.Host, mtu
     guest.run("ethtool", "-K", device, "tx", "off")
     if interface.parent:
         guest.configure(
-            *_up(plugged, device),
+            *up(plugged, device),
             "tuntap add dev eth0 mode tap",
             f"link set eth0 address {interface.mac} mtu {mtu}",
         )
         program = str(pathlib.Path(__file__).with_name("tagger.py"))
         guest.start("tagger", sys.executable, program, device, "eth0", str(vlan or topology.TRUNK_VLAN))
-    guest.configure("link set lo up", *_up(interface, "eth0"))
+    guest.configure("link set lo up", *up(interface, "eth0"))
     host.configure(*_plain(plugged.device))
 
 
@@ -70,7 +70,7 @@ def address_underlay(host: node.Host) -> None:
 def address_source(host: node.Host, mtu: int) -> None:
     """Give the source its addresses, once the switch of its host has made the device."""
     device = topology.SOURCE.device
-    host.configure(f"link set {device} address {topology.SOURCE.mac} mtu {mtu}", *_up(topology.SOURCE, device))
+    host.configure(f"link set {device} address {topology.SOURCE.mac} mtu {mtu}", *up(topology.SOURCE, device))
 
 
 def _bridge(where: node.Node, name: str, ports: Sequence[str], *, mtu: int) -> None:
@@ -96,7 +96,7 @@ def _plain(device: str) -> list[str]:
     ]
 
 
-def _up(interface: topology.Interface, device: str) -> list[str]:
+def up(interface: topology.Interface, device: str) -> list[str]:
     """Return the lines of `ip` that bring a device up with all its addresses, without waiting for DAD."""
     return [
         f"link set {device} addrgenmode none",  # before it is up, or the kernel makes a link-local address

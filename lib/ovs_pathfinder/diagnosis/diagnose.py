@@ -1,11 +1,10 @@
 """Plan + all evidence → diagnosis."""
 
-import dataclasses
 from collections.abc import Sequence
 
 from .. import path
 from ..evidence import record
-from . import account, beside, ends, reading, switch, trials, verdict
+from . import account, beside, ends, reading, switch, trials, unseen, verdict
 from . import case as case_
 
 
@@ -137,7 +136,7 @@ def _explain(case: case_.Case, loss: account.Loss) -> verdict.Finding:
     if loss.total and loss.direction == "reply" and not loss.turned and (found := ends.misanswered(case)) is not None:
         return found
     if segment.kind == "unseen" or (loss.after is None and _unwatched(case, loss)):
-        return _out_of_sight(case, loss)
+        return unseen.explain(case, loss)
     back = case.account.asked_back
     if segment.kind == "guest" and loss.total and back is not None and not back.turned:
         return _question_lost(case, back)
@@ -166,26 +165,6 @@ def _doubted(found: verdict.Finding) -> verdict.Finding:
 def _unwatched(case: case_.Case, loss: account.Loss) -> bool:
     """Whether the answer was missed by the sender, and the last point that saw the packet is not next to it."""
     return loss.before != "source-port" or case.account.seen("source-port", "reply") is None
-
-
-def _out_of_sight(case: case_.Case, loss: account.Loss) -> verdict.Finding:
-    """Packets went on from the last point that was watched, and no answer came back to it."""
-    role: path.Role = "source" if case.plan.same_host else "destination"
-    directions: tuple[path.Direction, ...] = ("forward", "reply")
-    for direction in directions if case.evidence(role) is not None else ():
-        there = case_.through(case, dataclasses.replace(loss, direction=direction), role)
-        if (suspected := switch.suspect(case, there)) is not None:
-            return suspected
-    return case_.finding(
-        case,
-        "cannot-tell",
-        None,
-        None,
-        "likely",
-        f"{loss.lost} of {loss.of} packets got past {loss.before or 'the sender'} and were not answered; "
-        "nobody watched the way from there on.",
-        (f"seen at {loss.before or 'the sender'}: {loss.of}",),
-    )
 
 
 def _fine(case: case_.Case) -> verdict.Finding:
@@ -233,6 +212,11 @@ def _missing(plan: path.Plan, source: record.Evidence | None, destination: recor
                 f"{one.point} on {found.unit} could not be watched: {one.error}."
                 for one in found.observations
                 if one.error
+            ]
+            sentences += [
+                f"{one.point} on {found.unit} is out of sight: {one.out_of_sight}."
+                for one in found.observations
+                if one.out_of_sight
             ]
     return tuple(dict.fromkeys(sentences))
 

@@ -1,6 +1,7 @@
 """Rules for losses outside the two switches: the sender, the underlay, the guest, the program that waits."""
 
 from .. import path
+from ..evidence import record
 from . import account, verdict
 from . import case as case_
 
@@ -34,6 +35,17 @@ def sender(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
             "forward",
             "proven",
             f"{name} does not have the address {plan.source.address} that Neutron gave to its port; it has {has}.",
+            tuple(said),
+        )
+    if device is not None and device.out_of_sight:
+        return case_.finding(
+            case,
+            "cannot-tell",
+            None,
+            None,
+            "likely",
+            f"Nothing could be sent from the source's port: {device.out_of_sight}. Plan the path the other way round, "
+            "or from a port of a host's own.",
             tuple(said),
         )
     if device is None or not device.present:
@@ -177,10 +189,10 @@ def guest(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
     plan, loss = case.plan, segment.loss
     evidence = case.destination
     device = evidence.devices.get("destination") if evidence else None
-    seen = evidence.observation("destination-port") if evidence else None
+    seen = _nearest(case)
     name = device.name if device else plan.destination.port.tap
     counts = f"{loss.of} packets were seen at {name}, and {loss.of - loss.lost} answers"
-    if device is not None and not (device.up and device.carrier):
+    if device is not None and not device.out_of_sight and not (device.up and device.carrier):
         code, text = "guest-port-down", f"{name} has no carrier: the guest's device behind it is down."
     elif _lives(case) and not (seen is not None and seen.neighbours.advertised):
         code = "guest-address-missing"
@@ -219,9 +231,18 @@ def guest(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
     )
 
 
+def _nearest(case: case_.Case) -> record.Observation | None:
+    """Return what was seen at the point nearest to the guest that was watched."""
+    for point in reversed(path.POINTS):
+        evidence = case.evidence("source" if point.startswith("source") else "destination")
+        if evidence is not None and (found := evidence.observation(point)) is not None:
+            return found
+    return None
+
+
 def _lives(case: case_.Case) -> bool:
     """Whether the guest answers for its link-local address, and was asked for the plan's without an answer."""
-    seen = case.destination.observation("destination-port") if case.destination else None
+    seen = _nearest(case)
     asked = seen is not None and bool(seen.neighbours.solicited)
     return asked and case.source.link_local in ("REACHABLE", "answered")
 

@@ -30,7 +30,7 @@ def not_plugged(case: case_.Case, segment: case_.Segment) -> verdict.Finding | N
     """The device of a port is not on the host, or not on its switch."""
     for role in stretch.ends(segment):
         device = stretch.device(case, role)
-        if device is None or (device.present and device.on_switch and (device.ofport or 0) > 0):
+        if device is None or device.out_of_sight or (device.present and device.on_switch and (device.ofport or 0) > 0):
             continue
         where = "on the host" if not device.present else "on the switch"
         return case_.finding(
@@ -135,7 +135,7 @@ def device_down(case: case_.Case, segment: case_.Segment) -> verdict.Finding | N
     """The switch hands packets to a guest's device that is down."""
     role = segment.receiver
     device = stretch.device(case, role) if role else None
-    if device is None or (device.up and device.carrier):
+    if device is None or device.out_of_sight or (device.up and device.carrier):
         return None
     return case_.finding(
         case,

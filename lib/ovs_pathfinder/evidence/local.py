@@ -4,7 +4,7 @@ import ipaddress
 
 from .. import errors, path, process
 from ..vswitch import database, datapath, trunk
-from . import host, packet, record, theory
+from . import host, packet, record, sight, theory
 
 
 class Local:
@@ -89,6 +89,7 @@ class Local:
             interface = interface if way.patch else None
         # With the iptables_hybrid firewall the switch has qvoXXXXXXXX-XX and the guest hangs on the tap behind it.
         link = host.link(f"tap{name[3:]}" if name.startswith("qvo") else name)
+        hidden = sight.of_device(self.switch.interface(name), link)
         return record.Device(
             name=link.name if link else name,
             present=link is not None,
@@ -96,6 +97,8 @@ class Local:
             ofport=interface.ofport if interface else None,
             tag=interface.tag if interface else None,
             error=interface.error if interface else "",
+            out_of_sight=hidden,
+            mtu=link.mtu if link else 0,
             mac=link.mac if link else "",
             addresses=link.addresses if link else (),
             up=link.up if link else False,
@@ -124,6 +127,14 @@ class Local:
     def examine(self, direction: path.Direction) -> record.Trace:
         """Trace the plan's packet in one direction."""
         return theory.examine(self.plan, direction, self.places[direction])
+
+    @property
+    def hidden_underlay(self) -> str:
+        """Why what leaves this host, or comes to it, is out of sight; empty where it is not."""
+        if self.far is None or not self.plan.network.is_tunnelled:
+            return sight.of_uplinks(self.switch, self.bridge)
+        below = self.switch.interface(self.route.device) if self.route is not None else None
+        return sight.of_uplinks(self.switch, below.bridge) if below is not None else ""
 
     def underlay_devices(self) -> tuple[str, ...]:
         """Return the devices on which the packets between the hosts can be seen."""

@@ -66,7 +66,12 @@ def reexamined(here: local.Local, flows: Sequence[record.Megaflow]) -> tuple[rec
 
 def _kept(direction: path.Direction, one: datapath.Megaflow) -> record.Megaflow:
     return record.Megaflow(
-        direction=direction, actions=one.actions, ct_invalid=one.ct_invalid, ct_marked=one.ct_marked, raw=one.raw
+        direction=direction,
+        actions=one.actions,
+        ct_invalid=one.ct_invalid,
+        ct_marked=one.ct_marked,
+        offloaded=one.offloaded,
+        raw=one.raw,
     )
 
 

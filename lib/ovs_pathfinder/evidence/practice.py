@@ -11,7 +11,7 @@ from typing import Literal
 from .. import errors, path, process
 from ..temporary import journal, mirror
 from ..vswitch import conntrack, coverage, daemon_log, datapath, flow, state, wiring
-from . import beacon, capture, host, local, megaflows, probe, question, record, theory, watch
+from . import beacon, capture, host, local, megaflows, probe, question, record, sight, theory, watch
 
 MAX_WINDOW = 180.0
 """Seconds that a listener watches at the most."""
@@ -69,9 +69,11 @@ def gather(
             watching.stop()
         if keep is not None:
             keep(watching.kept())
+        used = megaflows.gather(here, within=time.monotonic() - watched)
+        if past := sight.of_flows(here.switch, used):
+            watching.hide_all(past)
         observations = watching.observations()
         extra = _second_thoughts(here, observations)
-        used = megaflows.gather(here, within=time.monotonic() - watched)
         return record.Evidence(
             run=plan.run,
             unit=unit,
@@ -138,7 +140,9 @@ def watch_all(here: local.Local, watching: watch.Watch) -> None:
         point: path.Point = "source-port" if role == "source" else "destination-port"
         device = here.devices[role]
         vlan = device.trunk.vlan if device.trunk else None
-        if device.present:
+        if device.out_of_sight:
+            watching.hide(point, device.out_of_sight)
+        elif device.present:
             expression = capture.port_filter(plan) if vlan is None else capture.trunk_filter(plan, vlan)
             watching.add(point, device.name, expression)
         else:
@@ -147,7 +151,9 @@ def watch_all(here: local.Local, watching: watch.Watch) -> None:
         return
     point = "source-underlay" if here.roles[0] == "source" else "destination-underlay"
     remote = here.far.tunnel_address
-    if not plan.network.is_tunnelled:
+    if here.hidden_underlay:
+        watching.hide(point, here.hidden_underlay)
+    elif not plan.network.is_tunnelled:
         for device in here.underlay_devices():
             watching.add(point, device, capture.physical_filter(plan))
         if not here.underlay_devices():
@@ -160,19 +166,20 @@ def watch_all(here: local.Local, watching: watch.Watch) -> None:
         own = here.tunnel_address or here.route.source
         for device in here.underlay_devices():
             watching.add(point, device, capture.tunnel_filter(plan, own, remote, here.tunnel_ports))
-    _listen_on_management(here, watching)
+    _listen_beside(here, watching)
 
 
-def _listen_on_management(here: local.Local, watching: watch.Watch) -> None:
-    """Listen for the other unit on the network that Juju uses too: the underlay may be what is broken."""
-    if here.far is None or not here.far.management_address:
+def _listen_beside(here: local.Local, watching: watch.Watch) -> None:
+    """Listen for the other unit where no observation point hears it: the underlay may be broken, or out of sight."""
+    if here.far is None:
         return
-    if here.plan.network.is_tunnelled and here.far.management_address == here.far.tunnel_address:
-        return  # who watches the underlay hears it too
-    route = host.route(here.far.management_address)
-    if route is not None:
-        protocol = "icmp6" if ":" in here.far.management_address else "icmp"
-        watching.add(None, route.device, f"{protocol} and src host {here.far.management_address}")
+    far, is_tunnelled = here.far, here.plan.network.is_tunnelled
+    heard = {far.tunnel_address} if is_tunnelled and not here.hidden_underlay else set[str]()
+    wanted = {far.management_address, *((far.tunnel_address,) if is_tunnelled else ())}
+    for address in sorted(wanted - heard - {""}):
+        if (route := host.route(address)) is not None:
+            protocol = "icmp6" if ":" in address else "icmp"
+            watching.add(None, route.device, f"{protocol} and src host {address}")
 
 
 def _exchange(
@@ -206,7 +213,8 @@ def _send(
     device = here.devices["source"]
     if not device.present or plan.source.address not in device.addresses:
         lacks = f"has not the address {plan.source.address}" if device.present else "does not exist on this host"
-        return record.Probe(command="", transmitted=0, output=f"nothing was sent: {device.name} {lacks}"), None, ""
+        why = device.out_of_sight or f"{device.name} {lacks}"
+        return record.Probe(command="", transmitted=0, output=f"nothing was sent: {why}"), None, ""
     length = settings.size + 8 + _IP_HEADER[plan.ip_version]
     if plan.protocol == "icmp" and 0 < plan.network.mtu < length:
         here.problems.append(
@@ -220,7 +228,7 @@ def _send(
             plan, device.name, settings, nonce, lambda: watching.seen("source-port", "reply") >= settings.count
         )
     link_local = ""
-    if not sent.answered and watching.seen("source-port", "forward"):
+    if not sent.answered:
         question.ask(plan, device.name)
         link_local = question.link_local(plan, device.name)
     return sent, beside.result(), link_local

@@ -53,6 +53,13 @@ class Observation(path.Model):
     large_reply: tuple[str, ...] = ()
     error: str = ""
     """Why nothing could be watched; empty where the point was watched."""
+    out_of_sight: str = ""
+    """Why no capture can see the packets that pass here, or not all of them; what it counted is then no observation."""
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether what was not seen here did not pass."""
+        return not self.error and not self.out_of_sight
 
 
 class Step(path.Model):
@@ -107,6 +114,8 @@ class Megaflow(path.Model):
     """Whether it is for packets that conntrack calls invalid."""
     ct_marked: bool = False
     """Whether it is for connections that Neutron's flows have marked as cut off (`ct_mark=1`)."""
+    offloaded: bool = False
+    """Whether a NIC forwards its packets by itself."""
     raw: str
 
     @property
@@ -171,11 +180,16 @@ class Device(path.Model):
     tag: int | None = None
     mac: str = ""
     """The device's own address; a tap's differs from its guest's in the first byte."""
+    mtu: int = 0
+    """Bytes of an IP packet; 0 where it is not known."""
     addresses: tuple[str, ...] = ()
     up: bool = False
     carrier: bool = False
     on_switch: bool = False
     error: str = ""
+    out_of_sight: str = ""
+    """Why this host's kernel does not show a device that its switch has open; `present`, `up`, `carrier`, `addresses`
+    and `mtu` then say nothing. Empty where it does."""
     trunk: Trunk | None = None
     """None where the device is plugged into br-int itself."""
 
@@ -249,7 +263,7 @@ class Evidence(path.Model):
 
     def observation(self, point: path.Point) -> Observation | None:
         """Return what was seen at a point, if this unit watched there."""
-        found = (one for one in self.observations if one.point == point and not one.error)
+        found = (one for one in self.observations if one.point == point and one.is_watched)
         return next(found, None)
 
     def trace(self, direction: path.Direction, subject: Subject = "plan") -> Trace | None:

@@ -45,13 +45,13 @@ class Session:
     @property
     def is_cold(self) -> bool:
         """Whether this host asked for the destination's MAC address and, without it, sent no packet of the probe."""
-        seen = [one for one in self.watching.observations() if not one.error]
+        seen = [one for one in self.watching.observations() if one.is_watched]
         return any(one.neighbours.solicited for one in seen) and not any(one.forward for one in seen)
 
     @property
     def only_asks(self) -> bool:
         """Whether one of the two ends asked for the other's MAC address, and nothing came of it."""
-        seen = [one for one in self.watching.observations() if not one.error]
+        seen = [one for one in self.watching.observations() if one.is_watched]
         asked_back = any(one.neighbours.solicited_back for one in seen) and not any(one.reply for one in seen)
         return self.is_cold or asked_back
 
@@ -60,6 +60,8 @@ class Session:
         """Watch, for as long as the context lasts."""
         try:
             practice.watch_all(self.here, self.watching)
+            if self.here.switch.hw_offload:
+                self.watching.hide_all("hw-offload is on, so that a NIC may forward packets past every capture")
             self.watching.wait_ready()
             yield
         finally:
@@ -105,7 +107,8 @@ class Session:
         device = self.here.devices["source"]
         if not device.present or self.plan.source.address not in device.addresses:
             raise errors.PathfinderError(
-                f"nothing can be sent, as {self.plan.source.address} is not an address of {device.name} on this host"
+                "nothing can be sent, as "
+                + (device.out_of_sight or f"{self.plan.source.address} is not an address of {device.name} on this host")
             )
         already = self.watching.seen("source-port", "reply")
         return probe.send(
@@ -127,7 +130,7 @@ class Session:
 
     def _counts(self) -> dict[tuple[path.Point, path.Direction], int]:
         directions: tuple[path.Direction, ...] = ("forward", "reply")
-        points: list[path.Point] = [one.point for one in self.watching.observations() if not one.error]
+        points: list[path.Point] = [one.point for one in self.watching.observations() if one.is_watched]
         return {(point, each): self.watching.seen(point, each) for point in points for each in directions}
 
     def _forget(self) -> None:

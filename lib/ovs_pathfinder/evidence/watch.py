@@ -50,6 +50,7 @@ class Watch:
         self._sights: dict[path.Point, _Sight] = {}
         self._captures: list[tuple[path.Point | None, capture.Capture]] = []
         self._failed: dict[path.Point, list[str]] = {}
+        self._hidden: dict[path.Point, str] = {}
         self._heard: dict[str, set[str]] = {}
         self._order: list[str] = []
         self._from: set[str] = set()
@@ -71,6 +72,14 @@ class Watch:
     def fail(self, point: path.Point, why: str) -> None:
         """Note why a point cannot be watched at all."""
         self._failed.setdefault(point, []).append(why)
+
+    def hide(self, point: path.Point, why: str) -> None:
+        """Note why no capture can see what passes a point."""
+        self._hidden[point] = why
+
+    def hide_all(self, why: str) -> None:
+        """Note why captures of this host may have missed packets, wherever they were made."""
+        self._hidden = {**dict.fromkeys(self._sights, why), **self._hidden}
 
     def wait_ready(self) -> None:
         """Wait until every capture listens, or has said why it does not."""
@@ -112,7 +121,8 @@ class Watch:
 
     def observations(self) -> tuple[record.Observation, ...]:
         """Return what was seen, point by point."""
-        return tuple(self._observation(point) for point in path.POINTS if point in {*self._sights, *self._failed})
+        known = {*self._sights, *self._failed, *self._hidden}
+        return tuple(self._observation(point) for point in path.POINTS if point in known)
 
     def kept(self) -> tuple[record.Capture, ...]:
         """Return the packets of each capture, where they are kept; after the captures have ended.
@@ -159,7 +169,8 @@ class Watch:
             tunnel_keys=tuple(sorted(sight.keys)),
             large_forward=tuple(sight.large["forward"]),
             large_reply=tuple(sight.large["reply"]),
-            error="; ".join(errors) if not working else "",
+            error="; ".join(errors) if not working and point not in self._hidden else "",
+            out_of_sight=self._hidden.get(point, ""),
         )
 
     def _see(self, point: path.Point | None, seen: packet.Packet) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from .. import path
-from ..evidence import host
+from ..evidence import host, sight
 from ..vswitch import database, trunk
 from . import sought
 
@@ -28,8 +28,10 @@ class Device(path.Model):
     """The device's own."""
     iface_status: str = ""
     link_state: str = ""
-    """By the switch: `up` or `down`."""
+    """By the switch: `up` or `down`; empty where the device is out of sight, as that word is then an old one."""
     error: str = ""
+    out_of_sight: str = ""
+    """Why this host's kernel does not show a device that its switch has open; empty where it does."""
     kernel_device: str = ""
     """The device that tcpdump can watch: with the iptables_hybrid firewall the tap behind the switch's device."""
     up: bool | None = None
@@ -53,6 +55,7 @@ def device(one: database.Interface, links: Mapping[str, host.Link], way: trunk.W
     name = way.device if way else one.name
     behind = f"tap{name[3:]}" if name.startswith("qvo") else name
     link = links.get(behind) or links.get(one.name)
+    hidden = sight.of_device(one, link)
     return Device(
         name=one.name,
         bridge=one.bridge,
@@ -61,14 +64,15 @@ def device(one: database.Interface, links: Mapping[str, host.Link], way: trunk.W
         tag=one.tag,
         iface_id=one.external_ids.get("iface-id", ""),
         attached_mac=one.external_ids.get("attached-mac", "").lower(),
-        mac=(one.mac or (link.mac if link else "")).lower(),
+        mac="" if hidden else (one.mac or (link.mac if link else "")).lower(),
         iface_status=one.external_ids.get("iface-status", ""),
-        link_state=one.link_state,
+        link_state="" if hidden else one.link_state,
         error=one.error,
+        out_of_sight=hidden,
         kernel_device=link.name if link else "",
         up=link.up if link else None,
         carrier=link.carrier if link else None,
-        mtu=link.mtu if link else one.mtu or 0,
+        mtu=0 if hidden else link.mtu if link else one.mtu or 0,
         addresses=link.addresses if link else (),
     )
 
@@ -111,7 +115,7 @@ def about_devices(port_id: str, found: Sequence[Device]) -> list[str]:
             said.append(f"{one.name} has the VLAN tag {_DEAD}, which is dead: the agent did not wire the port.")
         elif one.tag is None and one.bridge == "br-int" and one.iface_id:
             said.append(f"{one.name} has no VLAN tag: the agent has not wired the port yet.")
-        if one.up is None and one.type in ("", "internal"):
+        if one.up is None and not one.out_of_sight and one.type in ("", "internal"):
             said.append(f"The switch has {one.name}, but this host has no such device.")
     return said
 

@@ -90,6 +90,8 @@ def _named(name: str, wanted: filters.Wanted) -> Spot:
 def _port(here: local.Local, wanted: filters.Wanted) -> Spot:
     role = here.roles[0]
     device = here.devices[role]
+    if device.out_of_sight:
+        raise errors.PathfinderError(f"the {role}'s port cannot be watched: {device.out_of_sight}")
     if not device.present:
         raise errors.PathfinderError(
             f"the device {device.name} of the {role}'s port does not exist on this host; has its guest been started?"
@@ -123,6 +125,8 @@ def _tunnel(here: local.Local, wanted: filters.Wanted) -> Spot:
 
 
 def _underlay(here: local.Local, wanted: filters.Wanted) -> Spot:
+    if here.hidden_underlay:
+        raise errors.PathfinderError(f"the underlay cannot be watched: {here.hidden_underlay}")
     remote = here.far.tunnel_address if here.far else ""
     devices = here.underlay_devices()
     if devices and not here.plan.network.is_tunnelled:

@@ -7,7 +7,7 @@ from typing import Any, cast
 from .. import errors, path, process
 
 _COLUMNS = {
-    "Open_vSwitch": "ovs_version,external_ids",
+    "Open_vSwitch": "ovs_version,external_ids,other_config",
     "Bridge": "name,ports,datapath_type",
     "Port": "_uuid,name,interfaces,tag",
     "Interface": (
@@ -43,6 +43,16 @@ class Interface(path.Model):
     """How bidirectional forwarding detection is configured; empty where it is not."""
     bfd_status: Mapping[str, str] = {}
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the switch has the device open: only its OpenFlow port says so, wherever the device itself is."""
+        return (self.ofport or -1) > 0 and not self.error
+
+    @property
+    def bypasses_kernel(self) -> bool:
+        """Whether its packets pass between the switch and a guest or a NIC without the kernel (DPDK, AF_XDP)."""
+        return self.type.startswith(("dpdk", "afxdp"))
+
 
 class Switch(path.Model):
     """The local Open vSwitch, as its database describes it."""
@@ -52,6 +62,8 @@ class Switch(path.Model):
     """What Open vSwitch was told of the host's name (`external_ids:hostname`)."""
     datapath_type: str = "system"
     """Of br-int: `system` is the kernel's datapath, `netdev` the one in userspace."""
+    hw_offload: bool = False
+    """Whether NICs may forward packets by themselves (`other_config:hw-offload`)."""
     bridges: tuple[str, ...] = ()
     interfaces: tuple[Interface, ...] = ()
 
@@ -141,6 +153,7 @@ def parse(text: str) -> Switch:
         version=only(about.get("ovs_version"), ""),
         hostname=about.get("external_ids", {}).get("hostname", ""),
         datapath_type=datapath.get("br-int", "") or "system",
+        hw_offload=about.get("other_config", {}).get("hw-offload") == "true",
         bridges=tuple(sorted(datapath)),
         interfaces=tuple(
             _interface(row, port_of.get(row["_uuid"], {}), bridge_of)

@@ -8,8 +8,8 @@ from .. import path, process
 _PORT = re.compile(r"^\s+(?P<name>\S+) (?P<ofport>\d+)/(?P<port>\d+|none): \((?P<type>[^:)]+)")
 _FLOW = re.compile(
     r"^(?:ufid:(?P<ufid>[0-9a-f-]+), )?(?P<key>.*?), packets:(?P<packets>\d+), bytes:(?P<bytes>\d+), "
-    r"used:(?P<used>[^,]+)(?:, flags:[^,]*)?(?:, (?:offloaded:[^,]*|dp:(?P<dp>[^,]+)))*, actions:(?P<actions>.*?)"
-    r"(?:, dp-extra-info:.*)?$"
+    r"used:(?P<used>[^,]+)(?:, flags:[^,]*)?(?:, (?:offloaded:(?P<offloaded>[^,]*)|dp:(?P<dp>[^,]+)))*, "
+    r"actions:(?P<actions>.*?)(?:, dp-extra-info:.*)?$"
 )
 
 _TUPLE = re.compile(r"\bct_tuple6\([^)]*\)")
@@ -28,6 +28,8 @@ class Megaflow(path.Model):
     used: str
     """Seconds since it was last used, as printed (`0.533s`, `never`)."""
     actions: str
+    offloaded: bool = False
+    """Whether a NIC forwards its packets by itself, and not only in part."""
     raw: str
 
     @property
@@ -107,6 +109,7 @@ def parse(text: str) -> Megaflows:
                 packets=int(found["packets"]),
                 used=found["used"],
                 actions=found["actions"],
+                offloaded=found["offloaded"] == "yes",
                 raw=line.strip(),
             )
         )

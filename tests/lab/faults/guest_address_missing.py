@@ -3,14 +3,7 @@
 from .. import hosts
 from . import Truth
 
-TRUTH = Truth(
-    "broken",
-    "guest-address-missing",
-    "guest",
-    "forward",
-    also=("guest-silent", "service-silent"),
-    one_host=True,
-)
+TRUTH = Truth("broken", "guest-address-missing", "guest", "forward", one_host=True)
 
 
 def inject(lab: hosts.Lab) -> None:

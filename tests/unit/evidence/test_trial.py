@@ -11,7 +11,7 @@ import pytest
 from ovs_pathfinder import cloud, errors, path
 from ovs_pathfinder.evidence import bypass, probe, record, session, trial
 from ovs_pathfinder.temporary import change, flows, journal, port_security, protocol, rule
-from ovs_pathfinder.vswitch import flow
+from ovs_pathfinder.vswitch import database, flow
 from tests.unit import plans
 
 PLAN = plans.of(6, "icmp")
@@ -153,6 +153,7 @@ class Here:
 
     roles: tuple[path.Role, ...]
     far: path.Endpoint
+    switch: database.Switch = dataclasses.field(default_factory=database.Switch)
     tunnel_ports: dict[str, int] = dataclasses.field(default_factory=dict[str, int])
 
     @property

@@ -143,6 +143,22 @@ def test_where_cloud_and_switch_disagree_both_are_shown(clouds: sky.Sky, changes
     assert "Something is wrong with it." in answer.summary
 
 
+def test_a_device_in_another_namespace_is_not_accused(clouds: sky.Sky, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved = [
+        one.model_copy(update={"link_state": "down", "mac": "", "mtu": None} if one.name == "o-hm0" else {})
+        for one in switch().interfaces
+    ]
+    monkeypatch.setattr(database, "read", lambda: switch().model_copy(update={"interfaces": tuple(moved)}))
+    monkeypatch.setattr(host, "links", lambda: [one for one in links(switch()) if one.name != "o-hm0"])
+
+    answer = find(clouds, sky.OHM_PORT)
+
+    (found,) = answer.ports
+    assert found.problems == ()
+    assert "in another network namespace" in found.devices[0].out_of_sight
+    assert "out of sight: o-hm0 is in another network" in " ".join(str(view.view(answer)["report"]).split())
+
+
 def test_a_device_whose_port_neutron_does_not_know_is_left_over(clouds: sky.Sky) -> None:
     clouds.content["ports"] = [one for one in clouds.content["ports"] if one["id"] != sky.OHM_PORT]
 
