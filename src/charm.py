@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import ops
 
+import replies
 from ovs_pathfinder import errors
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class PathfinderCharm(ops.CharmBase):
         event.add_status(ops.ActiveStatus(credentials.lack(self) if self.unit.is_leader() else ""))
 
     def _on_plan_path(self, event: ops.ActionEvent) -> None:
-        with _answering(self, event):
+        with _answering(self, event) as reply:
             import answers
             import credentials
             import exchange
@@ -125,7 +126,7 @@ class PathfinderCharm(ops.CharmBase):
                 )
             peers = exchange.Exchange(self)
             now = datetime.datetime.now(datetime.timezone.utc)
-            event.log("asking OpenStack for the two ports")
+            reply.log("asking OpenStack for the two ports")
             with cloud.connect(credentials.read(self)) as openstack:
                 plan = cloud.make_plan(
                     openstack,
@@ -138,10 +139,10 @@ class PathfinderCharm(ops.CharmBase):
                     created=now.isoformat(timespec="seconds"),
                 )
             peers.publish_plan(plan)
-            event.set_results(answers.plan(plan, self.app.name))
+            reply.give(answers.plan(plan, self.app.name))
 
     def _on_probe_path(self, event: ops.ActionEvent) -> None:
-        with _answering(self, event):
+        with _answering(self, event) as reply:
             import answers
             import exchange
             import parameters
@@ -160,16 +161,16 @@ class PathfinderCharm(ops.CharmBase):
                 self.unit.name,
                 settings,
                 wait=wanted.wait,
-                log=event.log,
+                log=reply.log,
                 keep=kept.extend if wanted.captures else None,
             )
             found = history.added(found, journal.Journal().directory)
             peers.publish_evidence(found)
             captures = record.Captures(captures=tuple(kept)) if wanted.captures else None
-            event.set_results(answers.probe(plan, found, self.app.name, captures))
+            reply.give(answers.probe(plan, found, self.app.name, captures))
 
     def _on_path_report(self, event: ops.ActionEvent) -> None:
-        with _answering(self, event):
+        with _answering(self, event) as reply:
             import answers
             import exchange
             import parameters
@@ -185,38 +186,38 @@ class PathfinderCharm(ops.CharmBase):
                 raise errors.PathfinderError(answers.nothing_arrived(plan))
             trials = [*given.trials, *peers.trials(plan, given.trials)]
             results = report.results(plan, found, wanted.format, trials)
-            event.set_results(results | answers.next_trial(plan, results, trials))
+            reply.give(results | answers.next_trial(plan, results, trials))
 
     def _on_try_flows(self, event: ops.ActionEvent) -> None:
-        with _answering(self, event):
+        with _answering(self, event) as reply:
             import changes
             import parameters
 
             wanted = parameters.read(parameters.TryFlows, event.params)
             plan = self._plan(wanted.run)
-            self._tell_trial(event, plan, changes.try_flows(self, plan, wanted, event.log))
+            self._tell_trial(reply, plan, changes.try_flows(self, plan, wanted, reply.log))
 
     def _on_try_port_security(self, event: ops.ActionEvent) -> None:
-        with _answering(self, event):
+        with _answering(self, event) as reply:
             import changes
             import parameters
 
             wanted = parameters.read(parameters.TryPortSecurity, event.params)
             plan = self._plan(wanted.run)
-            self._tell_trial(event, plan, changes.try_port_security(self, plan, wanted, event.log))
+            self._tell_trial(reply, plan, changes.try_port_security(self, plan, wanted, reply.log))
 
     def _on_inject_flows(self, event: ops.ActionEvent) -> None:
-        with _answering(self, event):
+        with _answering(self, event) as reply:
             import answers
             import changes
             import parameters
 
             wanted = parameters.read(parameters.InjectFlows, event.params)
             entry = changes.inject(self, self._plan(wanted.run) if wanted.run else None, wanted)
-            event.set_results(answers.injection(entry, self.unit.name))
+            reply.give(answers.injection(entry, self.unit.name))
 
     def _on_clean_up(self, event: ops.ActionEvent) -> None:
-        with _answering(self, event, sweep=False):
+        with _answering(self, event, sweep=False) as reply:
             import answers
             import changes
             import parameters
@@ -225,33 +226,33 @@ class PathfinderCharm(ops.CharmBase):
             found = changes.swept(self, everything=True, dry_run=wanted.dry_run)
             found += changes.orphaned(dry_run=wanted.dry_run)
             results = answers.clean_up(found, changes.latest(), dry_run=wanted.dry_run)
-            event.set_results(results)
+            reply.give(results)
             if "left" in results and not wanted.dry_run:
                 left = "; ".join(results["left"].splitlines())
-                event.fail(f"not everything could be undone: {left}")
+                reply.fail(f"not everything could be undone: {left}")
 
     def _on_inspection(self, event: ops.ActionEvent) -> None:
-        with _answering(self, event):
+        with _answering(self, event) as reply:
             import inspections
             from ovs_pathfinder.report import view
 
             asked = ops.JujuContext.from_environ().action_name or ""
-            event.set_results(view.view(inspections.run(self, asked, event.params, event.log)))
+            reply.give(view.view(inspections.run(self, asked, event.params, reply.log)))
 
     def _plan(self, run: str) -> "path.Plan":
         import exchange
 
         return exchange.Exchange(self).plan(run)
 
-    def _tell_trial(self, event: ops.ActionEvent, plan: "path.Plan", found: "record.Trial") -> None:
+    def _tell_trial(self, reply: replies.Reply, plan: "path.Plan", found: "record.Trial") -> None:
         """Leave a trial for the coordinator, and say what it showed."""
         import answers
         import exchange
 
         exchange.Exchange(self).publish_trial(found)
-        event.set_results(answers.trial(found, self.app.name))
+        reply.give(answers.trial(found, self.app.name))
         if found.left:
-            event.fail(found.left)
+            reply.fail(found.left)
 
 
 def _left_behind() -> int:
@@ -289,17 +290,18 @@ def _sweep(charm: ops.CharmBase, *, everything: bool = False) -> list[str]:
 
 
 @contextlib.contextmanager
-def _answering(charm: ops.CharmBase, event: ops.ActionEvent, *, sweep: bool = True) -> Generator[None]:
+def _answering(charm: ops.CharmBase, event: ops.ActionEvent, *, sweep: bool = True) -> Generator[replies.Reply]:
     """Sweep first, then turn every error into one sentence: an exception would lose results and show a traceback."""
+    reply = replies.Reply(event)
     try:
         for sentence in _sweep(charm) if sweep else ():
-            event.log(f"left behind by an earlier action: {sentence}")
-        yield
+            reply.log(f"left behind by an earlier action: {sentence}")
+        yield reply
     except errors.PathfinderError as error:
-        event.fail(str(error))
+        reply.fail(str(error))
     except Exception as error:
         logger.exception("unexpected error in an action")
-        event.fail(
+        reply.fail(
             f"ovs-pathfinder met an error of its own ({type(error).__name__}: {error}); "
             "please report it with the traceback in `juju debug-log`"
         )

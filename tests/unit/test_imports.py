@@ -11,10 +11,11 @@ import pathlib
 import pytest
 
 LIBRARY = pathlib.Path(__file__).resolve().parents[2] / "lib" / "ovs_pathfinder"
-GROUND = {"errors", "process", "path", "words"}
+GROUND = {"errors", "process", "path", "text", "words"}
 MAY_IMPORT = {
     "errors": set[str](),
     "path": set[str](),
+    "text": set[str](),
     "words": set[str](),
     "process": {"errors"},
     "vswitch": GROUND,
@@ -23,8 +24,8 @@ MAY_IMPORT = {
     "evidence": GROUND | {"vswitch", "cloud", "temporary"},
     "diagnosis": {"path", "words", "vswitch", "evidence"},
     "inspection": GROUND | {"vswitch", "cloud", "temporary", "evidence"},
-    "report": {"path", "words", "evidence", "diagnosis", "inspection"},
-    "command": {"errors", "path", "words", "evidence", "diagnosis", "report"},
+    "report": {"path", "text", "words", "evidence", "diagnosis", "inspection"},
+    "command": {"errors", "path", "text", "words", "evidence", "diagnosis", "report"},
     "zaza": {"errors", "path", "report", "command"},
 }
 MODULES = sorted(

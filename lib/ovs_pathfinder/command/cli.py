@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from .. import errors
+from .. import errors, text
 
 if TYPE_CHECKING:
     from ..report import outcome, render
@@ -304,6 +304,8 @@ def clean_up(given: Given, units: tuple[str, ...], dry_run: bool) -> int:
     """Undo what is left of temporary changes, on some units of ovs-pathfinder or on all."""
     import asyncio
 
+    from . import view as view_
+
     client = _client(given.common)
 
     async def on(by: "engine.Engine", unit: str) -> tuple[str, bool]:
@@ -320,8 +322,11 @@ def clean_up(given: Given, units: tuple[str, ...], dry_run: bool) -> int:
         return list(await asyncio.gather(*(on(by, name) for name in names)))
 
     answers = _with_engine(given, work, client)
-    for text, is_done in answers:
-        click.echo(text, err=not is_done)
+    for told, is_done in answers:
+        if is_done:
+            view_.show(f"{told}\n")
+        else:
+            view_.complain(told)
     return OK if all(is_done for _, is_done in answers) else WRONG
 
 
@@ -412,7 +417,7 @@ def _unexpected(error: Exception, is_shown: bool) -> int:
 
     if isinstance(error, interruption.Interrupted):
         for sentence in error.sentences:
-            print(sentence, file=sys.stderr)
+            print(text.plain(sentence), file=sys.stderr)
         return INTERRUPTED
     if is_shown:
         raise error
@@ -420,5 +425,5 @@ def _unexpected(error: Exception, is_shown: bool) -> int:
     return WRONG
 
 
-def _complain(text: str) -> None:
-    print(f"ovs-pathfinder: {' '.join(text.split())}", file=sys.stderr)
+def _complain(sentence: str) -> None:
+    print(text.plain(f"ovs-pathfinder: {' '.join(sentence.split())}"), file=sys.stderr)

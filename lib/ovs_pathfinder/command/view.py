@@ -7,6 +7,7 @@ import sys
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
+from .. import text
 from . import engine
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _NAMES: dict[engine.Stage, str] = {
 }
 _COLOURS = (
     (r"(?m)^Path report \S+: OK$|(?<=  )OK$", "bold green"),
-    (r"(?m)^Path report \S+: (BROKEN)$|  BROKEN$|✗ lost", "bold red"),
+    (r"(?m)^Path report \S+: (BROKEN)$|  BROKEN$|✗(?: \d+/\d+)?(?: \d+)?(?: lost)?", "bold red"),
     (r"(?m)^Path report \S+: (DEGRADED|CANNOT TELL)$|  (DEGRADED|CANNOT TELL)$", "bold yellow"),
     (r"(?m)^(Proof|Against it|Next|Trial|Mind|Went wrong|More can be told by):$", "bold"),
     (r"(?m)^[a-z-]+, (proven|likely|possible)(?=[:$])", "bold"),
@@ -36,9 +37,9 @@ class Silent:
     def tell(self, event: engine.Event) -> None:
         """Hear of a step on the way."""
 
-    def say(self, text: str) -> None:
+    def say(self, sentence: str) -> None:
         """Tell something that no stage is about."""
-        print(text, file=sys.stderr, flush=True)
+        complain(sentence)
 
     async def confirm(self, question: str) -> bool:
         """Ask the operator; nobody is there."""
@@ -71,11 +72,11 @@ class Live(Lines):
         self._progress = progress
         self._task = progress.add_task("", total=total if total > 1 else None)
 
-    def say(self, text: str) -> None:
+    def say(self, sentence: str) -> None:
         """Print above what moves."""
         from rich import text as text_
 
-        self._console.print(text_.Text(text, style="dim"), soft_wrap=True)
+        self._console.print(text_.Text(text.plain(sentence), style="dim"), soft_wrap=True)
 
     def tell(self, event: engine.Event) -> None:
         """Show a step on the way."""
@@ -84,10 +85,10 @@ class Live(Lines):
             self._progress.advance(self._task)
         elif event.text:
             unit = f"{event.unit}: " if event.unit else ""
-            text = f"{event.stage}: {unit}{event.text}"
-            self._progress.update(self._task, description=text[: max(20, self._console.width - 24)])
+            told = text.plain(f"{event.stage}: {unit}{event.text}")
+            self._progress.update(self._task, description=told[: max(20, self._console.width - 24)])
             if self._total == 1:
-                self.say(text)
+                self.say(told)
 
     async def confirm(self, question: str) -> bool:
         """Ask the operator, whom Ctrl-C must reach meanwhile."""
@@ -95,7 +96,7 @@ class Live(Lines):
             return False
         self._progress.stop()
         loop = asyncio.get_running_loop()
-        self._console.print(f"{question} [y/N] ", end="", highlight=False, markup=False)
+        self._console.print(f"{text.plain(question)} [y/N] ", end="", highlight=False, markup=False)
         typed: asyncio.Future[str] = loop.create_future()
         loop.add_reader(sys.stdin, lambda: typed.done() or typed.set_result(sys.stdin.readline()))
         try:
@@ -125,15 +126,21 @@ def watching(total: int = 1, *, quiet: bool = False) -> Generator[Silent]:
             yield Live(console, progress, total)
 
 
-def show(text: str) -> None:
+def complain(sentence: str) -> None:
+    """Print a sentence on stderr, whatever is in it."""
+    print(text.plain(sentence), file=sys.stderr, flush=True)
+
+
+def show(report: str) -> None:
     """Print a report on stdout; a terminal shows in colour what it is about."""
+    report = text.lines(report)
     if not sys.stdout.isatty() or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb":
-        sys.stdout.write(text)
+        sys.stdout.write(report)
         return
     from rich import console as console_
     from rich import text as text_
 
-    shown = text_.Text(text)
+    shown = text_.Text(report)
     for pattern, style in _COLOURS:
         shown.highlight_regex(pattern, style)
     console_.Console().print(shown, end="", soft_wrap=True, highlight=False)

@@ -24,7 +24,8 @@ def diagnose(
     left = tuple(
         f"At the end of a trial on {one.unit}: {one.left}; clean-up says what is left." for one in judged if one.left
     )
-    return found.model_copy(update={"findings": findings, "trials": judged, "missing": (*found.missing, *left)})
+    told = {"findings": findings, "trials": judged, "hosts": _hosts(plan, evidence)}
+    return found.model_copy(update={**told, "missing": (*found.missing, *left)})
 
 
 def _diagnose(plan: path.Plan, evidence: Sequence[record.Evidence]) -> verdict.Diagnosis:
@@ -68,6 +69,8 @@ def _conclude(case: case_.Case, findings: Sequence[verdict.Finding], missing: tu
         summary=first.summary,
         sent=drawn.sent,
         answered=drawn.answered,
+        lost=drawn.losses[0].lost if drawn.losses else 0,
+        of=drawn.losses[0].of if drawn.losses else 0,
         carrier=drawn.carrier,
         findings=tuple(findings),
         hops=_hops(case, first),
@@ -101,7 +104,7 @@ def _findings(case: case_.Case) -> list[verdict.Finding]:
         return [*known, *_further(case, known)]
     if case.account.carrier != "probe":
         return [ends.unresolved(case)]
-    return [*beside.impaired(case), _fine(case)]
+    return list(beside.impaired(case)) or [_fine(case)]
 
 
 def _further(case: case_.Case, known: Sequence[verdict.Finding]) -> list[verdict.Finding]:
@@ -243,6 +246,29 @@ def _without_source(
         "Without the evidence of the source's unit nothing can be said.",
     )
     return _conclude(case, [finding], missing)
+
+
+def _hosts(plan: path.Plan, evidence: Sequence[record.Evidence]) -> tuple[verdict.Host, ...]:
+    """Name the hosts of the path, with what ran there when it was looked at."""
+    roles: tuple[tuple[path.Role, ...], ...] = (("source",), ("destination",))
+    if plan.same_host:
+        roles = (("source", "destination"),)
+    return tuple(_host(plan.endpoint(one[0]), one, evidence) for one in roles)
+
+
+def _host(end: path.Endpoint, roles: tuple[path.Role, ...], evidence: Sequence[record.Evidence]) -> verdict.Host:
+    found = next((one for one in evidence if roles[0] in one.roles), None)
+    if found is None:
+        return verdict.Host(roles=roles, unit=end.unit, name=end.port.host)
+    return verdict.Host(
+        roles=roles,
+        unit=end.unit,
+        name=found.hostname or end.port.host,
+        started=found.started,
+        ovs_version=found.ovs_version,
+        datapath_type=found.datapath_type,
+        kernel=found.kernel,
+    )
 
 
 def _hops(case: case_.Case, first: verdict.Finding) -> tuple[verdict.HopState, ...]:

@@ -62,6 +62,20 @@ class Trial(path.Model):
     """What could not be undone; empty where nothing is left."""
 
 
+class Host(path.Model):
+    """A host of the path, and what was looked at there."""
+
+    roles: tuple[path.Role, ...]
+    unit: str = ""
+    name: str = ""
+    """Fully qualified, as the host says; as Neutron says, where no evidence of it has arrived."""
+    started: str = ""
+    """When its unit began, UTC by its own clock; empty, as the following, where no evidence has arrived."""
+    ovs_version: str = ""
+    datapath_type: str = ""
+    kernel: str = ""
+
+
 class Diagnosis(path.Model):
     """What plan and evidence say together."""
 
@@ -79,12 +93,17 @@ class Diagnosis(path.Model):
     summary: str
     sent: int
     answered: int
+    lost: int = 0
+    """How many of the probe's packets are lost at `hop`, of those that came to it; 0 where none are, as where others
+    than the probe's are lost, or where the guest refuses what it gets."""
+    of: int = 0
     carrier: Literal["probe", "neighbour"] = "probe"
     """What `hops` counts: the probe's packets, or, where the neighbour did not resolve and the probe could not be
     sent, the questions for it (ARP, neighbour discovery) and their answers."""
     findings: tuple[Finding, ...]
     """The first is the one that the fields above repeat."""
     hops: tuple[HopState, ...]
+    hosts: tuple[Host, ...] = ()
     trials: tuple[Trial, ...] = ()
     missing: tuple[str, ...] = ()
     """Whole sentences on evidence that is not there or could not be used."""

@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import socket
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -54,6 +55,15 @@ class Neighbour(path.Model):
 def _ask(*arguments: str) -> list[dict[str, Any]]:
     text = process.run(["ip", "-json", *arguments]).strip()
     return json.loads(text) if text else []
+
+
+def name(told: str) -> str:
+    """Return the host's name, fully qualified where it is known so.
+
+    Args:
+        told: What Open vSwitch was told of it. Only where that is no full name is the resolver asked.
+    """
+    return told if "." in told else socket.getfqdn()
 
 
 def links() -> tuple[Link, ...]:

@@ -3,6 +3,7 @@
 import concurrent.futures
 import dataclasses
 import datetime
+import platform
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -79,6 +80,8 @@ def gather(
             unit=unit,
             roles=here.roles,
             started=started,
+            hostname=host.name(here.switch.hostname),
+            kernel=platform.release(),
             ovs_version=_version(here),
             datapath_type=here.switch.datapath_type,
             agent_version=host.package_version("neutron-openvswitch-agent"),

@@ -218,6 +218,10 @@ class Evidence(path.Model):
     started: str
     """UTC by this unit's clock; compared with another unit's only where neither heard the other."""
     seconds: float = 0.0
+    hostname: str = ""
+    """Fully qualified, where the host knows it so."""
+    kernel: str = ""
+    """Its release, as `uname -r` says."""
     ovs_version: str = ""
     datapath_type: str = ""
     agent_version: str = ""

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Literal
 
-from .. import path
+from .. import path, text
 
 MAX_BYTES = 100_000
 """Of an answer as JSON: it goes through argv as an action's result, where Linux allows 131,071."""
@@ -22,7 +22,7 @@ class Answer(path.Model):
 
 def bounded(answer: Answer, limit: int = MAX_BYTES) -> Answer:
     """Return an answer that fits into a result of Juju's: the longest list gives way, and a note says so."""
-    while len(answer.model_dump_json().encode()) > limit:
+    while len(text.to_json(answer.model_dump(mode="json"))) > limit:
         lists: dict[str, tuple[Any, ...]] = {
             name: getattr(answer, name)
             for name in type(answer).model_fields

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from .. import path
+from .. import path, text
 from ..diagnosis import diagnose, verdict
 from ..evidence import record
 from . import render
@@ -26,15 +26,15 @@ def results(
         "certainty": diagnosis.certainty,
         "summary": diagnosis.summary,
         "report": render.render(plan, _bounded(diagnosis), form),
-        "diagnosis": _bounded(diagnosis).model_dump_json(),
-        "path": plan.model_dump_json(),
+        "diagnosis": text.to_json(_bounded(diagnosis).model_dump(mode="json")),
+        "path": text.to_json(plan.model_dump(mode="json")),
     }
     return {key: render.cut(value) for key, value in found.items() if value}
 
 
 def _bounded(diagnosis: verdict.Diagnosis) -> verdict.Diagnosis:
     """Return a diagnosis without its quoted evidence where that would be more than Juju lets a result be."""
-    if len(diagnosis.model_dump_json(indent=2).encode()) <= render.MAX_BYTES:
+    if len(text.to_json(diagnosis.model_dump(mode="json"), indent=2)) <= render.MAX_BYTES:
         return diagnosis
     bare = {"evidence": ("The evidence was too large for a result of Juju's.",), "against": ()}
     findings = tuple(one.model_copy(update=bare) for one in diagnosis.findings[:10])

@@ -1,12 +1,17 @@
 """Answers of the inspecting actions as text for a terminal of 80 columns, one template each."""
 
+from .. import text
 from ..inspection import answer as answer_
-from . import render
+from . import environment, render
 
 
 def view(answer: answer_.Answer) -> dict[str, str]:
     """Return the results of an action: a sentence, a page to read, and the whole as JSON."""
     shown = answer_.bounded(answer)
-    template = render.environment().get_template(f"{answer.action}.txt")
-    text = render.trimmed(template.render(answer=shown))
-    return {"summary": shown.summary, "report": render.cut(text), "answer": shown.model_dump_json()}
+    template = environment.environment("text").get_template(f"{answer.action}.txt")
+    page = render.trimmed(template.render(answer=shown))
+    return {
+        "summary": text.plain(shown.summary),
+        "report": render.cut(page),
+        "answer": text.to_json(shown.model_dump(mode="json")),
+    }

@@ -9,7 +9,8 @@ from collections.abc import Generator
 import pytest
 from rich import console, progress
 
-from ovs_pathfinder.command import engine, view
+from ovs_pathfinder.command import cli, engine, view
+from tests.unit.report import hostile, test_hostile
 
 PAIR = engine.Pair("octavia/0", "fc00::1")
 REPORT = "Path report 20220314t101500-abcdef: BROKEN\n  a → b\n\nsource br-int  ✗ lost\nProof:\n  - it is\n"
@@ -100,3 +101,20 @@ def test_nobody_is_asked_where_stdin_is_no_terminal(live: tuple[view.Live, Termi
 
     assert asyncio.run(live[0].confirm("?")) is False
     assert asyncio.run(view.Silent().confirm("?")) is False
+
+
+def test_nothing_that_is_told_acts_on_a_terminal(
+    live: tuple[view.Live, Terminal], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    with view.watching() as lines:
+        for one in (lines, live[0]):
+            one.say(hostile.ATTACK)
+            one.tell(engine.Event(engine.Pair(hostile.ATTACK, "b"), "probe", hostile.ATTACK, hostile.ATTACK))
+            one.tell(engine.Event(engine.Pair(hostile.ATTACK, "b"), "done", hostile.ATTACK))
+    view.show(hostile.ATTACK)
+    cli.status(["explain", hostile.ATTACK])
+
+    told = capsys.readouterr()
+    own = re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", live[1].getvalue())
+    assert [test_hostile.acting(one) for one in (told.out, told.err, own)] == [set()] * 3
+    assert "2J" in told.err

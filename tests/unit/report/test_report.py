@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 
@@ -7,7 +8,7 @@ import pytest
 from ovs_pathfinder import path, report
 from ovs_pathfinder.diagnosis import diagnose
 from ovs_pathfinder.evidence import record
-from ovs_pathfinder.report import render
+from ovs_pathfinder.report import outcome, render
 from tests import schemas
 from tests.unit.diagnosis import build
 from tests.unit.diagnosis.build import World
@@ -107,3 +108,88 @@ def test_a_finding_cannot_break_out_of_its_quotation() -> None:
     )["report"]
 
     assert "\n# Heading" not in text
+
+
+@pytest.mark.parametrize(
+    ("lost_after", "said", "mark"),
+    [
+        ({("forward", "destination-port"): 3}, "3 of 5 forward packets are lost at guest", "✗ 3 lost"),
+        ({("forward", "destination-port"): 5}, "forward packets stop at guest", "✗ lost"),
+        ({("reply", "destination-underlay"): 2}, "2 of 5 reply packets are lost at underlay", "✗ 2 lost"),
+        ({("forward", "source-port"): 1}, "1 of 5 forward packets are lost at source-br-int", "✗ 1 lost"),
+    ],
+)
+def test_every_form_says_how_many_are_lost_where(lost_after: dict[build.Station, int], said: str, mark: str) -> None:
+    world = World(lost_after=lost_after)
+    seen = diagnose.diagnose(world.plan, world.run())
+    one = outcome.Outcome(source="a", destination="b", plan=world.plan, diagnosis=seen)
+    forms: tuple[render.Form, ...] = ("text", "markdown", "html", "junit")
+
+    for form in forms:
+        shown = " ".join(render.document(outcome.Outcomes(paths=(one,)), form).split())
+        assert said in shown
+        assert shown.count(mark) == 1
+
+
+def test_a_loss_at_a_counted_hop_is_marked() -> None:
+    silent = {"transmitted": 5}
+    world = World(
+        lost_after={("forward", "source-port"): 5}, blind=frozenset({("forward", "source-port")}), probe=silent
+    )
+    plan, evidence = world.plan, world.run()
+    found = diagnose.diagnose(plan, evidence)
+    hops = tuple(one.model_copy(update={"lost": "reply" if one.hop == "source-port" else ""}) for one in found.hops)
+
+    shown = render.render(plan, found.model_copy(update={"hops": hops}), "text")
+
+    assert re.search(r"^source port .*✗ 0/5$", shown, re.M)
+
+
+def test_what_does_not_touch_the_probe_is_no_loss_of_its_packets() -> None:
+    world = World(source={"large": record.Probe(command="ping -s 1402", transmitted=3, sent=("b/1", "b/2", "b/3"))})
+    large = {point: {"large_forward": ("b/1", "b/2", "b/3")} for point in ("source-port", "source-underlay")}
+    world = dataclasses.replace(world, observations=large)
+
+    text = " ".join(report.results(world.plan, world.run())["report"].split())
+
+    assert "DEGRADED" in text
+    assert "mtu-too-small, proven: at underlay, in the forward direction" in text
+    assert "path-ok" not in text
+    assert "works" not in text
+    assert "✗" not in text
+
+
+def test_the_table_cuts_neither_tables_nor_devices() -> None:
+    plan, evidence = made("egress")
+    found = diagnose.diagnose(plan, evidence)
+    theory = {"theory_forward": "drops, table 200", "theory_reply": "not followed, in table 254", "lost": "both"}
+    hops = tuple(
+        one.model_copy(update={"device": "enp129s0f1np123", **(theory if one.forward is None else {})})
+        for one in found.hops
+    )
+    many = found.model_copy(update={"hops": hops, "sent": 200})
+
+    text = render.render(plan, many, "text")
+
+    assert text.count("enp129s0f1np123") == len(hops)
+    assert text.count("drops, table 200") == sum(one.forward is None for one in hops)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "254" in text
+
+
+def test_a_report_says_when_where_and_with_what() -> None:
+    versions = {"ovs_version": "2.17.9", "datapath_type": "system", "kernel": "5.15.0-91-generic"}
+    world = World(
+        source={**versions, "hostname": "juju-4.maas"},
+        destination={**versions, "hostname": "node-7.maas", "datapath_type": "netdev"},
+    )
+
+    text = " ".join(report.results(world.plan, world.run())["report"].split())
+    without = " ".join(report.results(world.plan, world.run()[:1])["report"].split())
+
+    assert "planned 2022-03-14 10:15:00 UTC, probed 2022-03-14 10:15:10 UTC" in text
+    assert (
+        "source on juju-4.maas (ovs-pathfinder/0): Open vSwitch 2.17.9, datapath system, kernel 5.15.0-91-generic "
+        "destination on node-7.maas (ovs-pathfinder/1): Open vSwitch 2.17.9, datapath netdev, kernel 5.15.0-91-generic"
+    ) in text
+    assert "destination on compute-host (ovs-pathfinder/1): no evidence" in without
