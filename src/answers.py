@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 
-from ovs_pathfinder import path
+from ovs_pathfinder import path, text
 from ovs_pathfinder.diagnosis import trials
 from ovs_pathfinder.evidence import record, wire
 from ovs_pathfinder.temporary import journal, sweep
@@ -43,14 +43,22 @@ def probe(
     plan: path.Plan, found: record.Evidence, application: str, captures: record.Captures | None = None
 ) -> Results:
     """Tell what a unit found out."""
+    summary = _probe_summary(plan, found)
+    follow = command(f"{application}/leader", f"path-report run={plan.run}")
     return {
+        "brief": _brief(*summary.split("; "), follow),
         **({} if captures is None else {"captures": captures.model_dump_json()}),
         "run": plan.run,
         "role": " and ".join(found.roles),
-        "summary": _probe_summary(plan, found),
+        "summary": summary,
         "evidence": wire.to_json(found),
-        "next": command(f"{application}/leader", f"path-report run={plan.run}"),
+        "next": follow,
     }
+
+
+def _brief(*said: str) -> str:
+    """Return what a person reads of results that hold JSON as well: Juju prints it first, as it sorts their names."""
+    return "\n".join(filter(None, said))
 
 
 def _probe_summary(plan: path.Plan, found: record.Evidence) -> str:
@@ -85,7 +93,9 @@ def next_trial(plan: path.Plan, results: Results, made: Sequence[record.Trial]) 
 def trial(found: record.Trial, application: str) -> Results:
     """Tell what a trial showed."""
     (judged,) = trials.judge([found])
+    follow = command(f"{application}/leader", f"path-report run={found.run}")
     results = {
+        "brief": _brief(judged.summary, _rounds(found), found.outcome, follow),
         "run": found.run,
         "effect": judged.effect,
         "summary": judged.summary,
@@ -93,8 +103,8 @@ def trial(found: record.Trial, application: str) -> Results:
         "change": "\n".join(found.commands),
         "undone": found.outcome,
         "seconds": f"{found.lived:g}" if found.lived else "",
-        "evidence": found.model_dump_json(),
-        "next": command(f"{application}/leader", f"path-report run={found.run}"),
+        "evidence": text.to_json(found.model_dump(mode="json")),
+        "next": follow,
     }
     return {key: value for key, value in results.items() if value}
 

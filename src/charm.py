@@ -234,10 +234,9 @@ class PathfinderCharm(ops.CharmBase):
     def _on_inspection(self, event: ops.ActionEvent) -> None:
         with _answering(self, event) as reply:
             import inspections
-            from ovs_pathfinder.report import view
 
             asked = ops.JujuContext.from_environ().action_name or ""
-            reply.give(view.view(inspections.run(self, asked, event.params, reply.log)))
+            reply.give(inspections.run(self, asked, event.params, reply.log))
 
     def _plan(self, run: str) -> "path.Plan":
         import exchange

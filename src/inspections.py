@@ -13,7 +13,8 @@ import credentials
 import exchange
 import parameters
 from ovs_pathfinder import cloud
-from ovs_pathfinder.inspection import answer, context
+from ovs_pathfinder.inspection import context
+from ovs_pathfinder.report import view
 from ovs_pathfinder.temporary import journal
 
 MODULES = {
@@ -31,10 +32,11 @@ MODULES = {
 }
 
 
-def run(charm: ops.CharmBase, action: str, given: Mapping[str, Any], log: Callable[[str], None]) -> answer.Answer:
-    """Ask, and return what was found out."""
+def run(charm: ops.CharmBase, action: str, given: Mapping[str, Any], log: Callable[[str], None]) -> dict[str, str]:
+    """Ask, and return the action's results."""
     module = importlib.import_module(f"ovs_pathfinder.inspection.{MODULES[action]}")
-    return module.run(parameters.read(module.Query, given), _context(charm, log))
+    query = parameters.read(module.Query, given)
+    return view.view(module.run(query, _context(charm, log)), query.format)
 
 
 def _context(charm: ops.CharmBase, log: Callable[[str], None]) -> context.Context:

@@ -14,7 +14,7 @@ LEADER, OTHER = deployed.LEADER, deployed.OTHER
 
 
 def test_amphorae_are_listed_with_their_servers_and_hosts(cloud: real.Cloud, charm: deployed.Cloud):
-    answer = json.loads(charm.run(LEADER, "list-amphorae")["answer"])
+    answer = json.loads(charm.run(LEADER, "list-amphorae", {"format": "json"})["answer"])
 
     found = {one["id"]: one for one in answer["amphorae"]}
     guests = [cloud.interfaces[key] for key in cloud.guests]
@@ -43,7 +43,7 @@ def test_port_is_found_by(cloud: real.Cloud, charm: deployed.Cloud, form: str):
     guest = cloud.interfaces["guest"]
     unit = OTHER if form == "tap" else LEADER
 
-    answer = json.loads(charm.run(unit, "find-port", {"what": FORMS[form](guest)})["answer"])
+    answer = json.loads(charm.run(unit, "find-port", {"what": FORMS[form](guest), "format": "json"})["answer"])
 
     (found,) = answer["ports"]
     assert (found["port"]["id"], found["server"], found["unit"]) == (guest.port, f"amphora-{guest.amphora}", OTHER)
@@ -54,7 +54,7 @@ def test_port_is_found_by(cloud: real.Cloud, charm: deployed.Cloud, form: str):
 
 
 def test_port_of_octavia_is_found_by_its_unit(cloud: real.Cloud, charm: deployed.Cloud):
-    answer = json.loads(charm.run(LEADER, "find-port", {"what": "octavia/2"})["answer"])
+    answer = json.loads(charm.run(LEADER, "find-port", {"what": "octavia/2", "format": "json"})["answer"])
 
     (found,) = answer["ports"]
     assert (found["port"]["id"], found["devices"][0]["name"]) == (cloud.interfaces["source"].port, "o-hm0")
@@ -69,7 +69,12 @@ def test_plan_names_the_units_of_both_ends(charm: deployed.Cloud):
 
 
 def test_rules_of_the_real_neutron_are_explained(cloud: real.Cloud, charm: deployed.Cloud):
-    asked = {"port": cloud.interfaces["guest"].port, "remote": topology.SOURCE.address6, "protocol": "tcp"}
+    asked = {
+        "port": cloud.interfaces["guest"].port,
+        "remote": topology.SOURCE.address6,
+        "protocol": "tcp",
+        "format": "json",
+    }
 
     let_in = charm.run(LEADER, "explain-security", {**asked, "destination-port": topology.API_PORT})
     refused = charm.run(LEADER, "explain-security", {**asked, "destination-port": 80})

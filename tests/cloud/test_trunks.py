@@ -89,7 +89,7 @@ def test_wrong_tag_on_a_real_trunk_is_found(cloud: real.Cloud, charm: deployed.C
 
 
 def test_a_real_subport_is_found_once(charm: deployed.Cloud, trunk: trunks.Trunk):
-    answer = json.loads(charm.run(OTHER, "find-port", {"what": trunk.subport.port})["answer"])
+    answer = json.loads(charm.run(OTHER, "find-port", {"what": trunk.subport.port, "format": "json"})["answer"])
 
     (found,) = answer["ports"]
     assert [one["kernel_device"] for one in found["devices"]] == [trunk.parent.device]

@@ -17,7 +17,9 @@ Units = dict[str, jubilant.statustypes.UnitStatus]
 @pytest.fixture(scope="module")
 def path(juju: jubilant.Juju, units: Units) -> tuple[str, str]:
     """Return a unit of octavia, and the management address of an amphora."""
-    answer: dict[str, Any] = json.loads(juju.run(sorted(units)[0], "list-amphorae").results["answer"])
+    answer: dict[str, Any] = json.loads(
+        juju.run(sorted(units)[0], "list-amphorae", {"format": "json"}).results["answer"]
+    )
     found = [one["management_address"] for one in answer["amphorae"] if one.get("management_address")]
     if not found:
         pytest.skip("the cloud has no amphora; make a load balancer")

@@ -166,7 +166,7 @@ def main() -> None:
     except errors.PathfinderError as error:
         print(json.dumps({"error": str(error)}))
         return
-    shown = view.view(answer)
+    shown = view.view(answer, "json")
     print(json.dumps({"answer": json.loads(shown["answer"]), "page": shown["report"]}))
 
 

@@ -119,7 +119,7 @@ class Cloud:
 
     def report(self, run: str, **params: Any) -> dict[str, Any]:
         """Report on the leader."""
-        return self.run(LEADER, "path-report", {"run": run, **params})
+        return self.run(LEADER, "path-report", {"run": run, "format": "json", **params})
 
     def call(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a `juju` command, whatever becomes of it."""

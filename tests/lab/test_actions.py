@@ -33,7 +33,7 @@ def planned(cloud: deployed.Cloud) -> str:
 def test_healthy_path_is_reported_as_such(cloud: deployed.Cloud):
     plan = cloud.plan()
     probed = cloud.probe(plan["run"])
-    report = cloud.run(LEADER, "path-report", {"run": plan["run"]})
+    report = cloud.run(LEADER, "path-report", {"run": plan["run"], "format": "json"})
 
     assert plan["next"] == (
         f"juju run {LEADER} {OTHER} probe-path run={plan['run']}\n"

@@ -35,7 +35,8 @@ def planned(cloud: deployed.Cloud) -> str:
 def ask(cloud: deployed.Cloud, unit: str, action: str, **params: Any) -> dict[str, Any]:
     """Run an action; return its answer, which is as published, with a page that fits a terminal."""
     with deployed.unchanged(cloud.lab):
-        results = cloud.run(unit, action, {name.replace("_", "-"): value for name, value in params.items()})
+        given = {name.replace("_", "-"): value for name, value in params.items()}
+        results = cloud.run(unit, action, {**given, "format": "json"})
     found = json.loads(results["answer"])
     jsonschema.validate(found, SCHEMAS[f"{action}.schema.json"])
     assert results["summary"] == found["summary"]

@@ -11,7 +11,7 @@ import pytest
 from ovs_pathfinder import path
 from ovs_pathfinder.cloud import groups, rules, security
 from ovs_pathfinder.evidence import filtered
-from ovs_pathfinder.report import render
+from ovs_pathfinder.report import environment
 from ovs_pathfinder.vswitch import database, datapath
 from tests.lab import asking, description, hosts, probing, topology
 
@@ -104,7 +104,7 @@ def test_port_security_that_was_turned_off_is_told_from_flows_that_are_not(lab: 
 def test_the_page_fits_a_terminal_and_its_command_lets_the_packet_pass(lab: hosts.Lab):
     found = ask(lab, "compute", **TO_GUEST, protocol="udp", destination_port=53)
 
-    wide = [line for line in found.page.splitlines() if len(line) > render.WIDTH]
+    wide = [line for line in found.page.splitlines() if len(line) > environment.WIDTH]
     assert all(" " not in line.strip().rstrip("\\ ") for line in wide), wide
     missing = found.answer["checks"][-1]["verdict"]["missing"].split()
     words = dict(itertools.pairwise(missing))

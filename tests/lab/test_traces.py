@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ovs_pathfinder.report import render
+from ovs_pathfinder.report import environment
 from tests import conftest
 from tests.lab import asking, faults, hosts, probing, processes, topology
 
@@ -209,5 +209,5 @@ def test_what_nobody_has_is_said_in_one_sentence(lab: hosts.Lab, query: dict[str
 def test_the_page_fits_a_terminal(lab: hosts.Lab):
     text = ask(lab, plan=probing.plan_of(lab)).page
 
-    wide = [line for line in text.splitlines() if len(line) > render.WIDTH]
+    wide = [line for line in text.splitlines() if len(line) > environment.WIDTH]
     assert all(" " not in line.strip().rstrip("\\ ") for line in wide), wide

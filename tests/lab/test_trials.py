@@ -104,7 +104,8 @@ def test_trial_does_not_heal_what_the_underlay_loses(cloud: deployed.Cloud):
     )
     assert (report["code"], report["hop"]) == ("underlay-loss", "underlay")
     assert found["summary"] not in json.dumps(findings(report))
-    assert f"Trial: - {found['summary']}" in " ".join(report["report"].split())
+    text = cloud.report(run, format="text")["report"]
+    assert f"Trial: - {found['summary']}" in " ".join(text.split())
 
 
 def test_later_trial_of_the_same_kind_replaces_the_earlier_one(cloud: deployed.Cloud):

@@ -203,8 +203,10 @@ def sweep(given: Given, sources: tuple[str, ...], status: str, loadbalancer: str
         units = await client.units(given.common.application)
         chosen = sweep_.sources(units, sources)
         asked = sweep_.beside(units)
-        wanted = {"status": status, "loadbalancer": loadbalancer, "limit": sweep_.LISTED}
-        action, params = ("find-port", {"what": network}) if network else ("list-amphorae", _without_empty(wanted))
+        wanted = {"status": status, "loadbalancer": loadbalancer, "limit": sweep_.LISTED, "format": "json"}
+        action, params = (
+            ("find-port", {"what": network, "format": "json"}) if network else ("list-amphorae", _without_empty(wanted))
+        )
         answer = await by.client.run(asked, action, params, within=sweep_.LIST)
         for note in sweep_.notes(answer):
             shown.say(note)
@@ -238,6 +240,8 @@ def list_(given: Given, status: str, loadbalancer: str, form: str) -> int:
     async def work(by: "engine.Engine", shown: "view.Silent") -> str:
         units = await client.units(given.common.application)
         params = _without_empty({"status": status, "loadbalancer": loadbalancer})
+        if form == "json":
+            params["format"] = "json"
         answer = await by.client.run(sweep_.beside(units), "list-amphorae", params, within=sweep_.LIST)
         if form == "json":
             return engine.result(answer, "answer") + "\n"

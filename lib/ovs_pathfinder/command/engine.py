@@ -257,7 +257,9 @@ class Engine:
         self._tell(way, stage, "")
 
     async def _report(self, way: _Way) -> outcome.Outcome:
-        params = {"run": way.run, **({"evidence": "\n".join(way.evidence)} if way.evidence else {})}
+        params = {"run": way.run, "format": "json"}
+        if way.evidence:
+            params["evidence"] = "\n".join(way.evidence)
         async with self.turns.at(self.leader):
             self._tell(way, "report", "putting the evidence together")
             answer = await self.ask(self.leader, "path-report", params, CLEAN_UP, way.pair, "report")

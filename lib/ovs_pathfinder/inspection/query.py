@@ -1,7 +1,7 @@
 """What an operator may ask: checked values, with one sentence for each that cannot be."""
 
 import ipaddress
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pydantic
 
@@ -14,6 +14,8 @@ class Query(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(
         extra="forbid", frozen=True, alias_generator=lambda name: name.replace("_", "-"), populate_by_name=True
     )
+    format: Literal["text", "json"] = "text"
+    """Whether programs read the answer too."""
 
 
 def _plain(value: str) -> str:

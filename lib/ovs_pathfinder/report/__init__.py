@@ -26,9 +26,10 @@ def results(
         "certainty": diagnosis.certainty,
         "summary": diagnosis.summary,
         "report": render.render(plan, _bounded(diagnosis), form),
-        "diagnosis": text.to_json(_bounded(diagnosis).model_dump(mode="json")),
-        "path": text.to_json(plan.model_dump(mode="json")),
     }
+    if form == "json":
+        found["diagnosis"] = text.to_json(_bounded(diagnosis).model_dump(mode="json"))
+        found["path"] = text.to_json(plan.model_dump(mode="json"))
     return {key: render.cut(value) for key, value in found.items() if value}
 
 

@@ -161,7 +161,7 @@ class Model:
             raise juju.ActionFailed(unit, "path-report", f"no evidence for run {plan.run} has arrived")
         handed = wire.read(params["evidence"])
         self._reported.add(plan.run)
-        return report.results(plan, handed.evidence, "text", handed.trials)
+        return report.results(plan, handed.evidence, params.get("format", "text"), handed.trials)
 
     def _clean_up(self, unit: str, params: Mapping[str, Any]) -> dict[str, str]:
         self.left.discard(unit)

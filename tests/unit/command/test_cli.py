@@ -142,7 +142,7 @@ def test_sweep_of_nothing_is_said(client: model.Model, capsys: pytest.CaptureFix
 def test_sweep_chooses_amphorae(client: model.Model, capsys: pytest.CaptureFixture[str]):
     typed(capsys, "sweep", "--status", "BOOTING", "--source", "octavia/1", "-q")
 
-    assert client.given["list-amphorae"] == [{"status": "BOOTING", "limit": sweep.LISTED}]
+    assert client.given["list-amphorae"] == [{"status": "BOOTING", "limit": sweep.LISTED, "format": "json"}]
     assert {one["source"] for one in client.given["plan-path"]} == {"octavia/1"}
 
 

@@ -340,7 +340,7 @@ def test_the_answer_fits_into_a_result_of_juju(switch: None) -> None:
     with circle():
         found = ask(run=PLAN.run, state="all")
 
-    results = view.view(found)
+    results = view.view(found, "json")
     assert all(len(one.encode()) < answer.MAX_BYTES for one in results.values())
     assert len(json.loads(results["answer"])["traces"]) == 6
 

@@ -11,7 +11,8 @@ import pytest
 
 from ovs_pathfinder import report, text
 from ovs_pathfinder.diagnosis import diagnose
-from ovs_pathfinder.report import environment, outcome, render
+from ovs_pathfinder.inspection import tunnels
+from ovs_pathfinder.report import environment, outcome, render, view
 from tests import schemas
 from tests.unit.diagnosis import build
 from tests.unit.report import hostile, test_report, test_trials
@@ -149,6 +150,21 @@ def test_templates_cannot_put_in_what_was_not_filtered(kind: environment.Kind, p
 
     assert acting(shown) == set()
     assert kind != "markup" or "<" not in shown
+
+
+def test_answers_of_questions_act_on_nothing() -> None:
+    tunnel = tunnels.Tunnel(name="gre-1", type="gre", bridge="br-tun", remote_address="192.0.2.1", problems=("a", "b"))
+    found = tunnels.Answer(summary="One.", unit="a/0", tunnels=(tunnel,), notes=("note",), next=("juju run",))
+
+    shown, harmless = (view.view(hostile.made(found, one), "json") for one in (hostile.ATTACK, hostile.HARMLESS))
+
+    assert set().union(*map(acting, shown.values())) == set()
+    assert [line.partition(" ")[0] for line in harmless["report"].splitlines() if line[:1].isalpha()] != []
+    heads = [
+        [line for line in one["report"].splitlines() if line.endswith(":") and line[:1].isalpha()]
+        for one in (shown, harmless)
+    ]
+    assert heads[0] == heads[1]
 
 
 def test_what_is_not_a_string_is_filtered_too() -> None:

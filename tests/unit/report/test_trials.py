@@ -75,7 +75,7 @@ def test_a_trial_that_speaks_against_it_is_told_so(effect: str) -> None:
 @pytest.mark.parametrize(("world", "effect"), [("broken", "unclear"), ("elsewhere", "none"), ("ok", "needless")])
 def test_a_trial_that_says_nothing_of_the_finding_is_told_on_its_own(world: str, effect: str) -> None:
     text = told(WORLDS[world], TRIALS[effect])
-    summary = json.loads(report.results(WORLDS[world].plan, WORLDS[world].run(), trials=[TRIALS[effect]])["diagnosis"])
+    summary = json.loads(told(WORLDS[world], TRIALS[effect], form="json"))
 
     assert section(text, "Trial") == f"- {summary['trials'][0]['summary']}"
     assert text.count("- With NORMAL") <= 1
@@ -118,4 +118,4 @@ def test_many_trials_fit_a_result(form: render.Format) -> None:
     found = report.results(BROKEN.plan, BROKEN.run(), form=form, trials=many)
 
     assert all(len(value.encode()) < 131_071 for value in found.values())
-    assert json.loads(found["diagnosis"])["code"] == found["code"]
+    assert form != "json" or json.loads(found["diagnosis"])["code"] == found["code"]
