@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import ops
 
 import replies
-from ovs_pathfinder import errors
+from ovs_pathfinder import errors, text
 
 if TYPE_CHECKING:
     from ovs_pathfinder import path
@@ -41,6 +41,7 @@ class PathfinderCharm(ops.CharmBase):
 
     def __init__(self, framework: ops.Framework) -> None:
         super().__init__(framework)
+        replies.filter_log()
         publishing = (
             self.on.start,
             self.on.upgrade_charm,
@@ -108,7 +109,7 @@ class PathfinderCharm(ops.CharmBase):
             )
         import credentials
 
-        event.add_status(ops.ActiveStatus(credentials.lack(self) if self.unit.is_leader() else ""))
+        event.add_status(ops.ActiveStatus(text.plain(credentials.lack(self)) if self.unit.is_leader() else ""))
 
     def _on_plan_path(self, event: ops.ActionEvent) -> None:
         with _answering(self, event) as reply:

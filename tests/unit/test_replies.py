@@ -1,5 +1,7 @@
 """What an action tells Juju acts on no terminal, whoever it comes from."""
 
+import io
+import logging
 import pathlib
 import re
 from typing import Any, cast
@@ -40,6 +42,26 @@ def test_nothing_that_an_action_tells_acts_on_a_terminal() -> None:
     assert [test_hostile.acting(one) for one in (*event.said, *event.results.values())] == [set()] * 3
     assert all("\n" not in one for one in event.said)
     assert len(event.results["report"].splitlines()) == len(hostile.ATTACK.split("\n"))
+
+
+def test_nothing_that_is_logged_acts_on_a_terminal() -> None:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logging.getLogger().addHandler(handler)
+    try:
+        replies.filter_log()
+        logging.getLogger("charm").error("met %s", hostile.ATTACK)
+        try:
+            raise ValueError(hostile.ATTACK)
+        except ValueError:
+            logging.getLogger("charm").exception("an error of %s", hostile.ATTACK)
+    finally:
+        logging.getLogger().removeHandler(handler)
+
+    assert "2J" in stream.getvalue()
+    assert "ValueError" in stream.getvalue()
+    assert test_hostile.acting(stream.getvalue()) == set()
 
 
 def test_actions_tell_in_no_other_way() -> None:
