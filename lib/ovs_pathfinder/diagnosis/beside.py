@@ -194,7 +194,7 @@ def _blocked(case: case_.Case, role: path.Role, evidence: record.Evidence) -> ve
     quoted = tuple(f"datapath flow of the heartbeats, actions:drop: {one.raw}" for one in dropping)
     who = case.plan.endpoint(role)
     name = who.principal or who.unit or who.port.host
-    if trace is not None and trace.outcome in ("dropped", "misdirected", "failed") and trace.steps:
+    if trace is not None and trace.stops and trace.steps:
         step = reading.end(case, trace)
         _, place, why = reading.cause(case, segment, trace, step, "udp port 5555")
         return case_.finding(
@@ -216,7 +216,7 @@ def _blocked(case: case_.Case, role: path.Role, evidence: record.Evidence) -> ve
         case_.hop(role, "br-int"),
         "reply",
         "likely",
-        f"The amphora's heartbeats to Octavia's health manager (UDP 5555) are dropped in the switch of {name}, and the "
-        "rules let them pass.",
+        f"The amphora's heartbeats to Octavia's health manager (UDP 5555) are dropped in the switch of {name}, and "
+        + ("the rules let them pass." if trace is not None and trace.reaches else "no trace says why."),
         (*quoted, *reading.quote(case, trace)),
     )

@@ -22,7 +22,7 @@ class Struck:
 def _tracked_in_a_circle(case: case_.Case, segment: case_.Segment, evidence: record.Evidence) -> Struck | None:
     """Untracked the packets would pass; as the host's conntrack has seen them, table 71 sends them to itself."""
     plain = case.trace(segment.role, segment.direction)
-    if segment.sender is None or plain is None or plain.outcome not in ("forwarded", "flooded"):
+    if segment.sender is None or plain is None or not plain.reaches:
         return None
     for trace in evidence.tracked(segment.direction):
         if trace.outcome == "failed" and trace.steps and reading.end(case, trace).table == 71:

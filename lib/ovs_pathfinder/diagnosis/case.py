@@ -131,12 +131,18 @@ def _across(case: Case, loss: account.Loss) -> Segment:
         return through(case, loss, "source")
     order = roles if loss.direction == "forward" else roles[::-1]
     near = "source" if (loss.before or "source").startswith("source") else "destination"
-    for role in order[order.index(near) :]:
+    crossed = order[order.index(near) :]
+    for role in crossed:
         trace = case.trace(role, loss.direction)
-        if trace is not None and trace.outcome not in ("forwarded", "flooded"):
+        if trace is not None and trace.stops:
             return through(case, loss, role)
         counts = case.account.carrier == "probe" and trace is not None and stuck_step(trace, loss.lost) is not None
         if counts or dropping(case, role, loss.direction):
+            return through(case, loss, role)
+    # A host whose trace was not followed to its end may be where they stop: what lies behind it is not accused.
+    for role in crossed:
+        trace = case.trace(role, loss.direction)
+        if trace is not None and not trace.reaches:
             return through(case, loss, role)
     return Segment(loss, "underlay", near)
 

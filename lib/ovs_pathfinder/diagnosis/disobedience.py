@@ -93,11 +93,7 @@ def _full_conntrack(case: case_.Case, segment: case_.Segment) -> tuple[str, ...]
 def passed_on(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
     """Every flow of the way counted the packets: they left the switch, and were lost or overlooked right behind it."""
     trace = stretch.trace(case, segment)
-    if (
-        trace is None
-        or trace.outcome not in ("forwarded", "flooded")
-        or case_.dropping(case, segment.role, segment.direction)
-    ):
+    if trace is None or not trace.reaches or case_.dropping(case, segment.role, segment.direction):
         return None
     counted = [step.moved for step in trace.steps if step.moved is not None]
     if case.account.carrier != "probe" or not counted or min(counted) < segment.loss.lost:
@@ -127,7 +123,7 @@ def never_entered(case: case_.Case, segment: case_.Segment) -> verdict.Finding |
     if trace is None or segment.sender is not None or not trace.steps or case.account.carrier != "probe":
         return None
     first = trace.steps[0]
-    if trace.outcome not in ("forwarded", "flooded") or first.moved is None or first.moved >= segment.loss.lost:
+    if not trace.reaches or first.moved is None or first.moved >= segment.loss.lost:
         return None
     return case_.finding(
         case,
@@ -144,7 +140,7 @@ def never_entered(case: case_.Case, segment: case_.Segment) -> verdict.Finding |
 def disobeys(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
     """Theory forwards and practice drops: the switch does not do what its flows say."""
     trace = stretch.trace(case, segment)
-    if trace is None or trace.outcome not in ("forwarded", "flooded"):
+    if trace is None or not trace.reaches:
         return None
     dropping = case_.dropping(case, segment.role, segment.direction)
     stuck = case_.stuck_step(trace, segment.loss.lost) if case.account.carrier == "probe" else None
@@ -174,6 +170,6 @@ def _asked_again(case: case_.Case, segment: case_.Segment) -> list[str]:
     """Quote what the tables say of the very key that the datapath drops."""
     evidence = case.evidence(segment.role)
     live = evidence.trace(segment.direction, "live") if evidence is not None else None
-    if live is None or live.outcome not in ("forwarded", "flooded"):
+    if live is None or not live.reaches:
         return []
     return [f"that flow's own key, traced, is forwarded to {', '.join(live.outputs)}: {live.command}"]

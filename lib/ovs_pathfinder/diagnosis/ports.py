@@ -112,7 +112,7 @@ def dead_vlan(case: case_.Case, segment: case_.Segment) -> verdict.Finding | Non
 def vlan_tag(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
     """A port's VLAN tag is another than the one that the flows give its network's packets on this host."""
     trace = stretch.trace(case, segment)
-    if trace is None or trace.local_vlan is None or trace.outcome not in ("dropped", "misdirected"):
+    if trace is None or trace.local_vlan is None or not trace.stops or trace.outcome == "failed":
         return None
     for role in stretch.ends(segment):
         device = stretch.device(case, role)

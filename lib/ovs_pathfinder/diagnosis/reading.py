@@ -11,15 +11,17 @@ def describe(case: case_.Case, trace: record.Trace | None, bridge: str) -> str:
     """Say in a few words what a trace says of one bridge: the theory column of the report."""
     if trace is None or not trace.steps:
         return ""
-    if trace.outcome in ("forwarded", "flooded"):
+    if trace.reaches:
         return "forwards" if trace.outcome == "forwarded" or bridge == "br-int" else "floods"
     met = {step.bridge for step in trace.steps}
     last = end(case, trace)
     if bridge not in met:
-        return "not reached"
+        return "not reached" if trace.stops else ""
     if last.bridge != bridge:
         return "forwards"
-    word = {"dropped": "drops", "failed": "fails", "misdirected": "errs"}.get(trace.outcome, "?")
+    if not trace.stops:
+        return "not followed"
+    word = {"dropped": "drops", "failed": "fails", "misdirected": "errs"}[trace.outcome]
     return f"{word}, table {last.table}"
 
 
@@ -156,7 +158,7 @@ def quote(case: case_.Case, trace: record.Trace | None, around: record.Step | No
     steps = [step for step in trace.steps if step.bridge in case.bridges]
     visits = ((name, len(list(same))) for name, same in itertools.groupby(f"{one.bridge} {one.table}" for one in steps))
     tables_ = " → ".join(f"{name} ({count} times)" if count > 1 else name for name, count in visits)
-    outcome = f"{trace.outcome}{f' ({trace.reason})' if trace.reason else ''}"
+    outcome = f"{trace.outcome.replace('-', ' ')}{f' ({trace.reason})' if trace.reason else ''}"
     at = steps.index(around) + 1 if around in steps else len(steps)
     last = dict.fromkeys(f"{step}{moved(step)}" for step in steps[max(0, at - 3) : at])
     return (trace.command, f"{outcome}: {tables_}", *last)

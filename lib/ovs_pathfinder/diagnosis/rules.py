@@ -107,6 +107,7 @@ def rules_drop_live(case: case_.Case, segment: case_.Segment) -> verdict.Finding
         return None
     if trace is not None and trace.outcome == "dropped":
         return None
+    passes = trace is not None and trace.reaches
     step = reading.end(case, live)
     code, place, why = reading.cause(case, segment, live, step)
     dropping = case_.dropping(case, segment.role, segment.direction)
@@ -123,5 +124,7 @@ def rules_drop_live(case: case_.Case, segment: case_.Segment) -> verdict.Finding
             *reading.quote(case, live),
             *(f"datapath flow of the probe: {one.raw}" for one in dropping),
         ),
-        ("The packet as the plan describes it would pass; the trace of the datapath's own key does not.",),
+        ("The packet as the plan describes it would pass; the trace of the datapath's own key does not.",)
+        if passes
+        else (),
     )

@@ -108,18 +108,24 @@ def judge(found: trace.Trace, way: Literal["egress", "ingress"], port: str, behi
         port: The datapath's number of the port that a packet goes into.
         behind: The trunk's bridge by which it goes there; what comes after that floods it to others.
     """
-    ours = itertools.takewhile(lambda one: not behind or theory.bridge_of(one) != behind, found.steps)
-    steps = [one for one in ours if theory.bridge_of(one) == "br-int"]
+    ours = itertools.takewhile(lambda one: not behind or one.bridge != behind, found.steps)
+    steps = [one for one in ours if one.bridge == "br-int"]
     if found.failure or not steps:
         return Filtered(passes=None, where=f"the trace ends with: {found.failure or 'nothing that was understood'}")
+    led = found.follow()
+    unfollowed = "; ".join((*led.unfollowed, *([theory.TO_CONTROLLER] if theory.is_handed_over(found, led) else [])))
     if way == "ingress":
-        is_in = any(not one.remote and one.port == port for one in found.outputs)
+        is_in = any(not one.remote and one.port == port for one in led.outputs)
+        if not is_in and unfollowed:
+            return Filtered(passes=None, where=f"the trace could not be followed: {unfollowed}")
         return Filtered(passes=is_in, where=_named(_last(steps)))
     accepted = next((at for at, one in enumerate(steps) if one.table in _ACCEPTED), None)
     if accepted is not None:
         return Filtered(passes=True, where=_named(steps[max(0, accepted - 1)]))
     if any("NORMAL" in one.actions for one in steps):
         return Filtered(passes=True, where=f"{_named(steps[-1])}, past the firewall, which has no flows for the port")
+    if unfollowed:
+        return Filtered(passes=None, where=f"the trace could not be followed: {unfollowed}")
     return Filtered(passes=False, where=_named(_last(steps)))
 
 

@@ -3,7 +3,7 @@
 import ipaddress
 
 from .. import errors, path, process
-from ..vswitch import database, datapath, trunk
+from ..vswitch import bond, database, datapath, trunk
 from . import host, packet, record, sight, theory
 
 
@@ -30,12 +30,13 @@ class Local:
         self.route = host.route(tunnelled.tunnel_address, self.tunnel_address) if tunnelled else None
         try:
             self.ports = datapath.read_ports()
+            self.bonds = bond.read(self.switch)
         except process.ProcessError as error:
             raise errors.PathfinderError(
                 "ovs-vswitchd does not answer on this host, so no packet can be traced or forwarded "
                 f"(is openvswitch-switch running?): {' '.join(error.stderr.split())[:200]}"
             ) from error
-        self.places = theory.places(plan, self.roles, self.switch, self.ports)
+        self.places = theory.places(plan, self.roles, self.switch, self.ports, self.bonds)
 
     @property
     def bridge(self) -> str:

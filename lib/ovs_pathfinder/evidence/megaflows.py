@@ -60,7 +60,8 @@ def reexamined(here: local.Local, flows: Sequence[record.Megaflow]) -> tuple[rec
         first = next((one for one in flows if one.drops and one.direction == direction), None)
         if first is not None:
             (flow,) = datapath.parse(first.raw).flows
-            found.append(theory.reexamine(direction, place, f"ovs-{here.switch.datapath_type}", flow.readable))
+            where = f"ovs-{here.switch.datapath_type}"
+            found.append(theory.reexamine(direction, place, where, flow.readable, here.switch.bridges))
     return tuple(found)
 
 

@@ -13,9 +13,10 @@ Subject = Literal["plan", "seen", "live", "neighbour", "heartbeat"]
 it says; the question for the neighbour; an amphora's message to Octavia's health manager, which goes the other way."""
 State = Literal["untracked", "new", "established"]
 """What the host's own conntrack has said of a traced packet before it comes to the switch."""
-Outcome = Literal["forwarded", "flooded", "misdirected", "dropped", "failed", "unknown"]
+Outcome = Literal["forwarded", "flooded", "misdirected", "dropped", "failed", "not-followed", "unknown"]
 """Where a trace ends: at the expected port alone; there and elsewhere; elsewhere alone; nowhere; translation given
-up; not known, as nothing could be traced or the expected port does not exist."""
+up; where it could not be followed to, so that nothing is said; not known, as nothing could be traced or the expected
+port does not exist."""
 
 
 class Neighbours(path.Model):
@@ -70,6 +71,8 @@ class Step(path.Model):
     priority: int | None = None
     match: str = ""
     cookie: str = ""
+    actions: tuple[str, ...] = ()
+    """What it does, in the trace's words (`set_field:…`, `goto_table:60`), without its remarks; shortened."""
     before: int | None = None
     """Packets; None where the flow was not found in the table."""
     after: int | None = None
@@ -103,6 +106,16 @@ class Trace(path.Model):
     local_vlan: int | None = None
     """Neutron's local VLAN, as the flows on the way set it."""
     text: str = ""
+
+    @property
+    def reaches(self) -> bool:
+        """Whether the flows take the packet where it should go."""
+        return self.outcome in ("forwarded", "flooded")
+
+    @property
+    def stops(self) -> bool:
+        """Whether the flows keep the packet from where it should go: of a trace not followed, neither is known."""
+        return self.outcome in ("dropped", "misdirected", "failed")
 
 
 class Megaflow(path.Model):

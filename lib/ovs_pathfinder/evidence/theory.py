@@ -2,15 +2,22 @@
 
 import concurrent.futures
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from .. import path, process
-from ..vswitch import action, database, flow, tables, trace, trunk
+from ..vswitch import action, bond, database, flow, trace, trunk
 from . import record, synthetic
 
 _BRIDGE = "br-int"
+_DROPPED = ("br-int", 93)
+"""Neutron's table for what the firewall drops, and logs by its controller where that is wanted."""
 _TAG = re.compile(r"\bvlan\(vid=(\d+)")
+_MOST_ACTIONS, _LONGEST_ACTION = 30, 300
+"""Of a step, actions that are kept, and characters of each."""
+
+
+TO_CONTROLLER = "it goes to the OpenFlow controller"
 
 
 class Place(path.Model):
@@ -26,6 +33,10 @@ class Place(path.Model):
     """The datapath's number of the port that should get it; empty where a tunnel should."""
     other_ports: tuple[str, ...] = ()
     """Ports that are as good: the physical network's."""
+    expected_bonds: tuple[str, ...] = ()
+    """The names of the bonds that those ports are members of, which are as good."""
+    bonds: Mapping[int, str] = {}
+    """The names of this switch's bonds, by number."""
     expected_vlan: int | None = None
     """The VLAN tag that it should have there; None for none."""
     expected_remote: str = ""
@@ -41,19 +52,37 @@ class Place(path.Model):
     @property
     def expectation(self) -> str:
         """Say in words where the packet should leave."""
-        expected = action.Output(
+        return str(self.expected)
+
+    @property
+    def expected(self) -> action.Output:
+        """The way out by which the packet should leave."""
+        if self.expected_bonds:
+            return action.Output(port=self.expected_bonds[0], bond=0, vlan=self.expected_vlan)
+        return action.Output(
             port=self.expected_port, remote=self.expected_remote, key=self.expected_key, vlan=self.expected_vlan
         )
-        return str(expected)
+
+    def expects(self, output: action.Output) -> bool:
+        """Whether this is where the packet should leave."""
+        if self.expected_remote:
+            return path.same_address(output.remote, self.expected_remote) and output.key in (None, self.expected_key)
+        ports = (self.expected_port, *self.other_ports) if output.bond is None else self.expected_bonds
+        return not output.remote and output.port in ports and output.vlan == self.expected_vlan
 
 
 def places(
-    plan: path.Plan, roles: Sequence[path.Role], switch: database.Switch, datapath: dict[str, str]
+    plan: path.Plan,
+    roles: Sequence[path.Role],
+    switch: database.Switch,
+    datapath: dict[str, str],
+    bonds: Sequence[bond.Bond] = (),
 ) -> dict[path.Direction, Place]:
     """Find, for each direction, where this host's part of the path begins and ends.
 
     A direction is missing where the port or the tunnel that it needs does not exist here.
     """
+    named = bond.names(bonds)
     here = {role: end(switch, plan.endpoint(role).port) for role in roles}
     if len(roles) == 2:
         ends = [(here["source"], here["destination"]), (here["destination"], here["source"])]
@@ -68,10 +97,16 @@ def places(
         else:
             uplinks = switch.uplinks(plan.endpoint(role).physical_bridge)
             outwards = _out_physical(plan, here[role], uplinks, datapath)
-            inwards = _in_physical(plan, here[role], uplinks, datapath)
+            inwards = _in_physical(plan, here[role], _entries(uplinks, bonds), datapath)
         found = {"forward": outwards, "reply": inwards} if role == "source" else {"forward": inwards, "reply": outwards}
     directions: tuple[path.Direction, ...] = ("forward", "reply")
-    return {one: place for one in directions if (place := found[one]) is not None}
+    return {one: place.model_copy(update={"bonds": named}) for one in directions if (place := found[one]) is not None}
+
+
+def _entries(uplinks: Sequence[database.Interface], bonds: Sequence[bond.Bond]) -> list[database.Interface]:
+    """Put first by which packets come in from the physical network: of a bond, not each member takes them."""
+    entries = {one.entry for one in bonds}
+    return sorted(uplinks, key=lambda one: bool(one.bond) and one.name not in entries)
 
 
 class End(path.Model):
@@ -172,12 +207,14 @@ def _out_physical(
     datapath: dict[str, str],
 ) -> Place | None:
     ports = [datapath[one.name] for one in uplinks if one.name in datapath]
+    bundles = dict.fromkeys(one.bond for one in uplinks if one.bond and one.name in datapath)
     if entry is None or not ports:
         return None
     return _entering(
         entry,
         expected_port=ports[0],
         other_ports=tuple(ports[1:]),
+        expected_bonds=tuple(bundles),
         expected_vlan=plan.network.segmentation_id,
     )
 
@@ -249,16 +286,18 @@ def _by_trunk(
     inner = None
     if place.patch is not None:
         inner = _traced(place, _BRIDGE, f"{synthetic.entry(place.patch)},{packet}", ct_next, **wanted)
-    if inner is None or whole.outcome == "unknown":
+    if inner is None or not (whole.reaches or whole.stops):
         return whole.model_copy(update={"steps": ahead})
-    if whole.outcome in ("forwarded", "flooded"):
+    if whole.reaches:
         return whole.model_copy(update={"steps": (*ahead, *inner.steps), "local_vlan": inner.local_vlan})
-    if inner.outcome in ("forwarded", "flooded"):
+    if inner.reaches:
         return whole.model_copy(update={"steps": ahead, "local_vlan": inner.local_vlan})
     return inner.model_copy(update={"steps": (*ahead, *inner.steps)})
 
 
-def reexamine(direction: path.Direction, place: Place, name: str, key: str) -> record.Trace:
+def reexamine(
+    direction: path.Direction, place: Place, name: str, key: str, bridges: Sequence[str] = ()
+) -> record.Trace:
     """Trace the key of a datapath's flow: what the tables say of just the packets that it is for.
 
     Args:
@@ -266,9 +305,34 @@ def reexamine(direction: path.Direction, place: Place, name: str, key: str) -> r
         place: Where they should leave.
         name: The datapath, such as `ovs-system`.
         key: As `datapath.Megaflow.readable`.
+        bridges: Those of the switch: a packet that was recirculated before goes on in one of them.
     """
     tag = _TAG.search(key)
-    return _traced(place, name, key, (), vlan=int(tag[1]) if tag else None, direction=direction, subject="live")
+    found = _traced(place, name, key, (), vlan=int(tag[1]) if tag else None, direction=direction, subject="live")
+    steps = _settled(found.steps, bridges)
+    if found.stops and not all(step.bridge for step in steps):
+        reason = "the bridge in which it goes on after its recirculation is not known"
+        return found.model_copy(update={"steps": steps, "outcome": "not-followed", "reason": reason})
+    return found.model_copy(update={"steps": steps})
+
+
+def _settled(steps: Sequence[record.Step], bridges: Sequence[str]) -> tuple[record.Step, ...]:
+    """Find the bridge that the trace does not name: the one that has the first flow there."""
+    first = next((step for step in steps if not step.bridge), None)
+    if first is None:
+        return tuple(steps)
+    having = [name for name in bridges if _has(name, first)]
+    if len(having) != 1:
+        return tuple(steps)
+    return tuple(step if step.bridge else step.model_copy(update={"bridge": having[0]}) for step in steps)
+
+
+def _has(bridge: str, step: record.Step) -> bool:
+    try:
+        found = flow.find(bridge, step.table, step.priority or 0, step.match)
+    except process.ProcessError:
+        return False
+    return found is not None and found.cookie == step.cookie
 
 
 def _traced(
@@ -290,7 +354,7 @@ def _traced(
             "outcome": outcome,
             "reason": reason,
             "steps": _own_way([_step(step) for step in found.steps], place),
-            "outputs": tuple(str(one) for one in found.outputs_of(vlan)),
+            "outputs": tuple(str(one) for one in found.follow(vlan, place.bonds).outputs),
             "local_vlan": local_vlan(found),
             "text": found.text,
         }
@@ -317,15 +381,25 @@ def judge(found: trace.Trace, place: Place, vlan: int | None = None) -> tuple[re
         return "failed", found.failure
     if not found.steps:
         return "unknown", "the trace could not be read"
-    outputs = found.outputs_of(vlan)
-    wanted = [one for one in outputs if _is_expected(one, place)]
-    others = [one for one in outputs if not _is_expected(one, place)]
+    way = found.follow(vlan, place.bonds)
+    if way.unfollowed:
+        return "not-followed", "; ".join(way.unfollowed)
+    wanted = [one for one in way.outputs if place.expects(one)]
+    others = [one for one in way.outputs if not place.expects(one)]
     remark = found.warnings[-1] if found.warnings else ""
+    if not wanted and is_handed_over(found, way):
+        return "not-followed", TO_CONTROLLER
     if wanted:
         return ("flooded" if others else "forwarded"), remark
     if any(one.remote or place.expected_port for one in others):
         return "misdirected", remark or f"it leaves by {others[0]}"
     return "dropped", remark
+
+
+def is_handed_over(found: trace.Trace, way: trace.Way) -> bool:
+    """Whether a controller decides what becomes of a packet: not by Neutron's log of what the firewall drops."""
+    asking = [step for step in found.steps if trace.asks_controller(step)]
+    return way.to_controller and not (asking and all((one.bridge, one.table) == _DROPPED for one in asking))
 
 
 def local_vlan(found: trace.Trace) -> int | None:
@@ -338,21 +412,15 @@ def local_vlan(found: trace.Trace) -> int | None:
     return None
 
 
-def _is_expected(output: action.Output, place: Place) -> bool:
-    if place.expected_remote:
-        return path.same_address(output.remote, place.expected_remote) and output.key in (None, place.expected_key)
-    is_port = output.port in (place.expected_port, *place.other_ports)
-    return not output.remote and is_port and output.vlan == place.expected_vlan
-
-
-def bridge_of(step: trace.Step) -> str:
-    """Return the bridge whose table a step is in: after a recirculation its heading may name another."""
-    return tables.bridge_of(step.table) if step.recirculated else step.bridge
-
-
 def _step(step: trace.Step) -> record.Step:
+    done = [one for one in step.actions if not one.startswith(("->", ">"))]
     return record.Step(
-        bridge=bridge_of(step), table=step.table, priority=step.priority, match=step.match, cookie=step.cookie
+        bridge=step.bridge,
+        table=step.table,
+        priority=step.priority,
+        match=step.match,
+        cookie=step.cookie,
+        actions=tuple(one[:_LONGEST_ACTION] for one in done[:_MOST_ACTIONS]),
     )
 
 

@@ -8,7 +8,7 @@ import pydantic
 
 from .. import errors, path, process
 from ..evidence import local, record, synthetic, theory
-from ..vswitch import database, datapath, trace, trunk
+from ..vswitch import bond, database, datapath, trace, trunk
 from . import query
 
 _UFID = re.compile(r"(?:ufid:)?(?P<ufid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
@@ -88,6 +88,8 @@ class Subject(path.Model):
     asked: tuple[Asked, ...]
     names: Mapping[str, str] = {}
     """The device of each port number of the datapath, without tunnels."""
+    bonds: Mapping[int, str] = {}
+    """The name of each bond by its number."""
     bridges: tuple[str, ...] = ()
     version: str = ""
     """Open vSwitch's."""
@@ -98,9 +100,10 @@ class Subject(path.Model):
 class Here:
     """This host's switch."""
 
-    def __init__(self, switch: database.Switch, ports: Mapping[str, str]) -> None:
+    def __init__(self, switch: database.Switch, ports: Mapping[str, str], bonds: Sequence[bond.Bond] = ()) -> None:
         self.switch = switch
         self.ports = dict(ports)
+        self.bonds = bond.names(bonds)
 
     @classmethod
     def read(cls) -> "Here":
@@ -111,7 +114,7 @@ class Here:
         """
         switch = database.read()
         try:
-            return cls(switch, datapath.read_ports())
+            return cls(switch, datapath.read_ports(), bond.read(switch))
         except process.ProcessError as error:
             raise errors.PathfinderError(
                 "ovs-vswitchd does not answer on this host, so no packet can be traced (is openvswitch-switch "
@@ -127,6 +130,7 @@ class Here:
             text=text,
             asked=tuple(asked),
             names={number: name for name, number in self.ports.items() if name not in tunnels},
+            bonds=self.bonds,
             bridges=self.switch.bridges,
             version=self.switch.version,
             warnings=tuple(warnings),
@@ -202,7 +206,7 @@ def of_run(wanted: Wanted, plan: path.Plan, unit: str) -> Subject:
     if not asked:
         raise errors.PathfinderError(f"nothing of run {plan.run} can be traced on {unit}: {' '.join(notes)}")
     ends = f"{plan.source.label} to {plan.destination.label}"
-    return Here(here.switch, here.ports).subject(
+    return Here(here.switch, here.ports, here.bonds).subject(
         f"run {plan.run}: {plan.protocol}{_numbered(plan.port)} from {ends}", asked, notes=notes
     )
 

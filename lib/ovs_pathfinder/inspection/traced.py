@@ -84,7 +84,7 @@ class Traced(path.Model):
     does: str = ""
     """What that flow really does, in words."""
     agrees: bool | None = None
-    """Whether the tables would give that flow the actions that it has; None where there is none."""
+    """Whether the tables would give that flow the actions that it has; None where there is none or it is not known."""
     unknown: tuple[str, ...] = ()
     """Lines that were not understood."""
     text: str = ""
@@ -113,8 +113,7 @@ def blank(asked: subjects.Asked, subject: subjects.Subject, why: str = "") -> Tr
     place = asked.place
     expected = ""
     if place is not None:
-        leave = action.Output(port=place.expected_port, remote=place.expected_remote, key=place.expected_key)
-        expected = name(leave, subject.names)
+        expected = name(place.expected, subject.names)
     return Traced(
         direction=asked.direction,
         state=asked.state,
@@ -130,21 +129,26 @@ def blank(asked: subjects.Asked, subject: subjects.Subject, why: str = "") -> Tr
 
 def judge(found: trace.Trace, asked: subjects.Asked, subject: subjects.Subject) -> Traced:
     """Say what came of a trace."""
-    outcome, reason = _checked(found, asked.place) if asked.place else _unchecked(found, subject)
+    way = found.follow(asked.place.vlan if asked.place else None, subject.bonds)
+    outcome, reason = _checked(found, asked.place, way) if asked.place else _unchecked(found, subject, way)
     kept = min(_TEXT, _TEXTS // max(1, len(subject.asked)))
-    traced = blank(asked, subject).model_copy(
+    blank_ = blank(asked, subject)
+    wanted = (name(one, subject.names) for one in way.outputs if asked.place and asked.place.expects(one))
+    traced = blank_.model_copy(
         update={
             "outcome": outcome,
             "reason": reason,
-            "outputs": tuple(name(one, subject.names) for one in found.outputs),
+            "expected": next(wanted, blank_.expected),  # where several ports are as good, the one that it leaves by
+            "outputs": tuple(name(one, subject.names) for one in way.outputs),
             "steps": tuple(_steps(found.steps)),
             "unknown": found.unknown[:20],
             "text": found.text[:kept] + ("\n[shortened]\n" if len(found.text) > kept else ""),
         }
     )
     if asked.megaflow is not None:
-        does, would = _effect(asked.megaflow.actions, subject), _effect(found.datapath_actions[:1], subject)
-        traced = traced.model_copy(update={"does": does, "agrees": does == would and not found.failure})
+        real, told = asked.megaflow.actions, next(iter(found.datapath_actions), None)
+        agrees = False if found.failure else _agree(real, told, subject)
+        traced = traced.model_copy(update={"does": _effect(real, subject), "agrees": agrees})
     return traced.model_copy(update={"verdict": _verdict(traced)})
 
 
@@ -153,7 +157,7 @@ def name(output: action.Output, names: Mapping[str, str]) -> str:
     return str(output) if output.remote else names.get(output.port, str(output))
 
 
-def _checked(found: trace.Trace, place: theory.Place) -> tuple[Outcome, str]:
+def _checked(found: trace.Trace, place: theory.Place, way: trace.Way) -> tuple[Outcome, str]:
     """Say where a trace ends, as `theory.judge` does, and whether it came to its tunnel by a flood.
 
     With one tunnel a flood looks like delivery. On the other hand br-int knows no MAC address behind a tunnel, as what
@@ -162,34 +166,35 @@ def _checked(found: trace.Trace, place: theory.Place) -> tuple[Outcome, str]:
     outcome, reason = theory.judge(found, place, place.vlan)
     if not place.expected_remote or outcome not in ("forwarded", "flooded"):
         return outcome, reason
-    if any((theory.bridge_of(step), step.table) == _FLOOD for step in found.steps):
+    if any((step.bridge, step.table) == _FLOOD for step in found.steps):
         return "flooded", reason
-    is_one_host = len({(one.remote, one.key) for one in found.outputs if one.remote}) == 1
+    is_one_host = len({(one.remote, one.key) for one in way.outputs if one.remote}) == 1
     return ("forwarded" if is_one_host else outcome), reason
 
 
-def _unchecked(found: trace.Trace, subject: subjects.Subject) -> tuple[Outcome, str]:
+def _unchecked(found: trace.Trace, subject: subjects.Subject, way: trace.Way) -> tuple[Outcome, str]:
     """Say where a trace ends of which nobody knows where it should."""
     if found.failure:
         return "failed", found.failure
     if not found.steps:
         return "unknown", "the trace could not be read"
+    if way.unfollowed:
+        return "not-followed", "; ".join(way.unfollowed)
     remark = found.warnings[-1] if found.warnings else ""
-    listened = [one for one in found.outputs if name(one, subject.names) not in subject.bridges]
+    listened = [one for one in way.outputs if name(one, subject.names) not in subject.bridges]
     if not listened:
-        return "dropped", remark
-    return ("unchecked" if len(found.outputs) == 1 else "flooded"), remark
+        return ("not-followed", theory.TO_CONTROLLER) if theory.is_handed_over(found, way) else ("dropped", remark)
+    return ("unchecked" if len(way.outputs) == 1 else "flooded"), remark
 
 
 def _steps(steps: Sequence[trace.Step]) -> Iterator[Step]:
     """Yield the steps; a flow that is met several times in a row stands there once."""
     last: Step | None = None
     for one in steps:
-        bridge = theory.bridge_of(one)
         step = Step(
-            bridge=bridge,
+            bridge=one.bridge,
             table=one.table,
-            name=tables.name(bridge, one.table),
+            name=tables.name(one.bridge, one.table),
             priority=one.priority,
             match=one.match,
             cookie=one.cookie,
@@ -214,27 +219,39 @@ def _is_same(first: Step, second: Step) -> bool:
     )
 
 
-def _effect(actions: str | Sequence[str], subject: subjects.Subject) -> str:
+def _agree(real: str, told: str | None, subject: subjects.Subject) -> bool | None:
+    """Say whether two lists of actions do the same; None where not all of either is known."""
+    if "slow_path(" in real:  # ovs-vswitchd then follows the tables itself, for each packet
+        return True
+    if told is None or any(action.follow(one).unknown for one in (real, told)):
+        return None
+    return _effect(real, subject) == _effect(told, subject)
+
+
+def _effect(actions: str, subject: subjects.Subject) -> str:
     """Say in words what datapath actions do, in the same words whether ports are printed by name or by number."""
-    text = actions if isinstance(actions, str) else ",".join(actions)
+    found, words = action.follow(actions), {part.partition("(")[0] for part in action.split(actions)}
     numbers = {device: number for number, device in subject.names.items()}
-    sent = [one.model_copy(update={"port": numbers.get(one.port, one.port)}) for one in action.outputs(text)]
-    parts = action.split(text)
-    said = ["sends it through conntrack"] if any(part.startswith("recirc(") for part in parts) else []
-    said += ["takes it out of its tunnel"] if any(part.startswith("tnl_pop(") for part in parts) else []
-    said += ["hands it to ovs-vswitchd"] if any(part.startswith("userspace(") for part in parts) else []
-    if sent:
-        said.append(f"sends it to {', '.join(sorted({name(one, subject.names) for one in sent}))}")
-    return " and ".join(said) or "drops it"
+    sent = [one.model_copy(update={"port": numbers.get(one.port, one.port)}) for one in found.outputs]
+    bonds = [subject.bonds[one.number] for one in found.forks if one.leaving and one.number in subject.bonds]
+    ways = sorted({*(name(one, subject.names) for one in sent), *(f"bond {one}" for one in bonds)})
+    said = ["sends it through conntrack"] if len(found.forks) > len(bonds) else []
+    said += ["takes it out of its tunnel"] if "tnl_pop" in words else []
+    said += ["hands it to the OpenFlow controller"] if found.to_controller else []
+    said += ["hands it to ovs-vswitchd"] if "userspace" in words and not found.to_controller else []
+    said += [f"sends it to {', '.join(ways)}"] if ways else []
+    return " and ".join([*said, *found.unknown]) or "drops it"
 
 
 def _verdict(traced: Traced) -> str:
-    if traced.agrees is not None:
+    if traced.megaflow:
         return _of_megaflow(traced)
     if traced.outcome == "failed":
         return f"translation failed, {_lower(traced.reason)}{_circle(traced)}"
     if traced.outcome == "unknown":
         return f"could not be understood: {traced.reason}"
+    if traced.outcome == "not-followed":
+        return f"could not be followed to its end: {traced.reason}"
     if traced.outcome == "dropped":
         return f"is dropped{end(traced)}{_remark(traced)}"
     ways = _listed(traced.outputs)
@@ -265,7 +282,11 @@ def _of_megaflow(traced: Traced) -> str:
         return f"{traced.does}; what the tables would do cannot be told: {_lower(traced.reason)}{_circle(traced)}"
     if traced.agrees:
         return f"{traced.does}, as the tables say"
+    if traced.agrees is None:
+        return f"{traced.does}; what the tables would do cannot be told: {traced.reason or 'the trace ends early'}"
     would = f"reach {_listed(traced.outputs)}" if traced.outputs else f"be dropped{end(traced)}"
+    if traced.outcome == "not-followed":
+        would = f"do something else ({traced.reason})"
     return f"{traced.does}, but by the tables it would {would}: the datapath does not do what the flows say"
 
 

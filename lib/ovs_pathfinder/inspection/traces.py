@@ -95,11 +95,13 @@ def _of_direction(traces: Sequence[traced.Traced]) -> str:
 
 
 def _of_megaflows(traces: Sequence[traced.Traced]) -> str:
-    odd = [one for one in traces if not one.agrees]
+    odd, unclear = ([one for one in traces if one.agrees is each] for each in (False, None))
     if len(traces) == 1:
         return f"The datapath flow {traces[0].verdict}."
-    if not odd:
+    if not odd and not unclear:
         return f"All {len(traces)} datapath flows do what the tables say."
+    if not odd:
+        return f"Of {len(unclear)} of {len(traces)} datapath flows it is not known whether they do what the tables say."
     return f"{len(odd)} of {len(traces)} datapath flows do not do what the tables say; one {odd[0].verdict}."
 
 

@@ -1,19 +1,14 @@
-"""Datapath actions: where a packet goes in the end (ovs-dpctl(8), `odp-util.c`)."""
+"""Datapath actions: where a packet goes in the end (ovs-actions(7), `format_odp_action` in `odp-util.c`)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 
 from .. import path
 
-_TUNNEL_SET = re.compile(r"^set\(tunnel\((?P<fields>.*)\)\)$", re.DOTALL)
-_PUSH = re.compile(r"^tnl_push\((?P<fields>.*)\)$", re.DOTALL)
-_NESTED = re.compile(
-    r"^(?:clone|sample|actions|check_pkt_len|gt|le|dec_ttl|le_1)\((?P<inner>.*)\)$",
-    re.DOTALL,
-)
-_VLAN = re.compile(r"^(?:push_vlan|set\(vlan)\((?:tpid=0x[0-9a-f]+,)?vid=(?P<vid>\d+)\b")
-_PORT = re.compile(r"^[A-Za-z0-9_.:@-]+$")
-_NOT_PORTS = {"drop", "pop_vlan", "pop_eth", "pop_nsh", "ct", "ct_clear", "pop_mpls", "<empty>"}
+_PORT = re.compile(r"[A-Za-z0-9_.:@-]+")
+_VID = re.compile(r"\bvid=(\d+)")
+_SAMPLED = ("sFlow", "ipfix", "flow_sample")
+"""What `userspace` hands over for statistics alone."""
 
 
 class Output(path.Model):
@@ -27,11 +22,36 @@ class Output(path.Model):
     """The tunnel's key, where it has one."""
     vlan: int | None = None
     """The VLAN tag that these actions gave the packet; None where they gave it none."""
+    bond: int | None = None
+    """The number of the bond that chooses the port; `port` is then its name, and empty where that is not known."""
 
     def __str__(self) -> str:
-        if not self.remote:
-            return f"datapath port {self.port}" + (f" with VLAN tag {self.vlan}" if self.vlan is not None else "")
-        return f"the tunnel to {self.remote}" + (f" with key {self.key:#x}" if self.key is not None else "")
+        if self.remote:
+            return f"the tunnel to {self.remote}" + (f" with key {self.key:#x}" if self.key is not None else "")
+        where = f"datapath port {self.port}" if self.bond is None else f"bond {self.port or self.bond}"
+        return where + (f" with VLAN tag {self.vlan}" if self.vlan is not None else "")
+
+
+class Fork(path.Model):
+    """A recirculation: the packet, or a copy of it, comes back to the datapath and goes on by other flows."""
+
+    number: int
+    vlans: tuple[int, ...] = ()
+    """The VLAN tags that it has then, the outermost last."""
+    leaving: Output | None = None
+    """How it leaves if this is how a bond chooses its port (`hash(…),recirc(…)`); None where that cannot be."""
+
+
+class Followed(path.Model):
+    """Where a list of actions leads."""
+
+    outputs: tuple[Output, ...] = ()
+    forks: tuple[Fork, ...] = ()
+    to_controller: bool = False
+    beyond: tuple[str, ...] = ()
+    """Phrases on what leads out of sight of a trace."""
+    unknown: tuple[str, ...] = ()
+    """Phrases on actions that were not understood."""
 
 
 def split(text: str) -> list[str]:
@@ -58,89 +78,194 @@ def outputs(text: str) -> list[Output]:
     and that only the tunnel's port, the first that follows, puts to use. The one in userspace prints
     `tnl_push(tnl_port(6),header(…),out_port(2)),1`, where 1 is the device that carries the tunnel's packet.
     """
-    return follow(text)[0]
+    return list(follow(text).outputs)
 
 
-def follow(text: str, vlan: int | None = None) -> tuple[list[Output], list[int | None]]:
-    """Return where these datapath actions send a packet, and the VLAN tag that it has at each recirculation.
+def follow(text: str, vlans: tuple[int, ...] = ()) -> Followed:
+    """Return where these datapath actions lead.
 
     Args:
         text: The actions.
-        vlan: The VLAN tag with which the packet comes to them; None for none.
+        vlans: The VLAN tags with which the packet comes to them, the outermost last.
     """
-    recirculated: list[int | None] = []
-    return list(_outputs(text, _Header(vlan=vlan, recirculated=recirculated))), recirculated
+    way = _Way()
+    _Packet(way, vlans).meet(text)
+    return Followed(
+        outputs=tuple(way.outputs),
+        forks=tuple(way.forks),
+        to_controller=way.to_controller,
+        beyond=tuple(way.beyond),
+        unknown=tuple(way.unknown),
+    )
 
 
-class _Header:
-    """The tunnel header that the next packet out would get."""
+class _Way:
+    """What has been found out so far, of all copies of a packet."""
 
-    def __init__(
-        self,
-        remote: str = "",
-        key: int | None = None,
-        port: str = "",
-        *,
-        pushed: bool = False,
-        vlan: int | None = None,
-        recirculated: list[int | None] | None = None,
-    ) -> None:
-        self.remote = remote
-        self.key = key
-        self.vlan = vlan
-        self.port = port
+    def __init__(self) -> None:
+        self.outputs: list[Output] = []
+        self.forks: list[Fork] = []
+        self.beyond: list[str] = []
+        self.unknown: list[str] = []
+        self.to_controller = False
+
+
+class _Packet:
+    """One copy of the packet, on its way through a list of actions."""
+
+    def __init__(self, way: _Way, vlans: tuple[int, ...]) -> None:
+        self.way = way
+        self.vlans = vlans
+        self.remote = ""
+        self.key: int | None = None
+        """With `remote`, the tunnel header that the next packet out gets."""
+        self.tunnel_port = ""
         """The kernel's port for tunnels of this type; empty until it is seen."""
-        self.pushed = pushed
-        self.recirculated = [] if recirculated is None else recirculated
-        """The VLAN tag at each recirculation so far; copies of the packet share it."""
+        self.pushed = False
+        """Whether the header is on the packet already, as the datapath in userspace puts it."""
+        self.hashed = False
+        """Whether the action before computed a hash, as for a bond."""
 
-    def copy(self) -> "_Header":
-        return _Header(
-            self.remote,
-            self.key,
-            self.port,
-            pushed=self.pushed,
-            vlan=self.vlan,
-            recirculated=self.recirculated,
-        )
-
-    def replaced(self, remote: str, key: int | None, *, pushed: bool = False) -> "_Header":
-        """Return another tunnel header for the same packet."""
-        return _Header(remote, key, pushed=pushed, vlan=self.vlan, recirculated=self.recirculated)
-
-    def output(self, port: str) -> Output:
-        """Send the packet out of a port; a header that was pushed is on this packet alone."""
+    def meet(self, text: str) -> None:
+        """Follow this copy through actions, and a further copy through each list of actions within them."""
+        for part in split(text):
+            name, bracket, inner = part.partition("(")
+            decoder = _DECODERS.get(name)
+            if decoder is not None and (not bracket or inner.endswith(")")):
+                decoder(self, inner.removesuffix(")"))
+            elif _PORT.fullmatch(part):
+                self.way.outputs.append(self.leave(part))
+            else:
+                self.way.unknown.append(f"the datapath action {part[:60]!r} is not known")
+            self.hashed = name == "hash"
         if self.pushed:
-            sent = Output(port=port, remote=self.remote, key=self.key)
-            self.remote, self.key, self.pushed = "", None, False
+            self.way.outputs.append(self.leave(""))
+
+    def copy(self) -> "_Packet":
+        """Return another packet that is like this one."""
+        other = _Packet(self.way, self.vlans)
+        other.remote, other.key, other.pushed, other.tunnel_port = self.remote, self.key, self.pushed, self.tunnel_port
+        return other
+
+    def encapsulate(self, remote: str, key: int | None, *, pushed: bool) -> None:
+        """Give the packet another tunnel header."""
+        self.remote, self.key, self.pushed, self.tunnel_port = remote, key, pushed, ""
+
+    def leave(self, port: str, bond: int | None = None) -> Output:
+        """Send the packet out; a header that was pushed is on this packet alone."""
+        if self.pushed:
+            sent = Output(port=port, remote=self.remote, key=self.key, bond=bond)
+            self.encapsulate("", None, pushed=False)
             return sent
-        if not self.remote:
-            return Output(port=port, vlan=self.vlan)
-        self.port = self.port or port
-        return Output(port=port, remote=self.remote, key=self.key) if port == self.port else Output(port=port)
+        if not self.remote or bond is not None:
+            return Output(port=port, vlan=self.vlans[-1] if self.vlans else None, bond=bond)
+        self.tunnel_port = self.tunnel_port or port
+        is_tunnel = port == self.tunnel_port
+        return Output(port=port, remote=self.remote, key=self.key) if is_tunnel else Output(port=port)
 
 
-def _outputs(text: str, header: _Header) -> Iterator[Output]:
-    for part in split(text):
-        if (tunnel := _TUNNEL_SET.match(part)) is not None:
-            fields = tunnel["fields"]
-            header = header.replaced(_field(fields, "dst", "ipv6_dst"), _key(fields))
-        elif (push := _PUSH.match(part)) is not None:
-            if header.pushed:
-                yield header.output("")
-            header = header.replaced(_outer_destination(push["fields"]), _key(push["fields"]), pushed=True)
-        elif (tag := _VLAN.match(part)) is not None:
-            header.vlan = int(tag["vid"])
-        elif part == "pop_vlan":
-            header.vlan = None
-        elif (nested := _NESTED.match(part)) is not None:
-            yield from _outputs(nested["inner"], header.copy())
-        elif part.startswith("recirc("):
-            header.recirculated.append(header.vlan)
-        elif part not in _NOT_PORTS and _PORT.match(part):
-            yield header.output(part)
-    if header.pushed:
-        yield header.output("")
+# What each action does with the packet
+
+
+def _stays(packet: _Packet, inner: str) -> None:
+    """The packet goes on as before: its way out is not touched."""
+
+
+def _set(packet: _Packet, inner: str) -> None:
+    name, _, fields = inner.partition("(")
+    fields = fields.removesuffix(")")
+    if name == "tunnel":
+        packet.encapsulate(_field(fields, "dst", "ipv6_dst"), _key(fields), pushed=False)
+    elif name == "vlan" and (tag := _VID.search(fields)) is not None:
+        packet.vlans = (*packet.vlans[:-1], int(tag[1]))
+
+
+def _push_vlan(packet: _Packet, inner: str) -> None:
+    tag = _VID.search(inner)
+    packet.vlans = (*packet.vlans, int(tag[1]) if tag else 0)
+
+
+def _pop_vlan(packet: _Packet, inner: str) -> None:
+    packet.vlans = packet.vlans[:-1]
+
+
+def _push_tunnel(packet: _Packet, inner: str) -> None:
+    if packet.pushed:
+        packet.way.outputs.append(packet.leave(""))
+    packet.encapsulate(_outer_destination(inner), _key(inner), pushed=True)
+
+
+def _pop_tunnel(packet: _Packet, inner: str) -> None:
+    packet.way.beyond.append("it is taken out of a tunnel, and what becomes of it then was not traced")
+
+
+def _copies(packet: _Packet, inner: str) -> None:
+    """Follow a copy: `clone(…)`."""
+    packet.copy().meet(inner)
+
+
+def _branches(packet: _Packet, inner: str) -> None:
+    """Follow a copy through each list in `sample(sample=…,actions(…))` and `check_pkt_len(size=…,gt(…),le(…))`."""
+    for part in split(inner):
+        name, bracket, actions = part.partition("(")
+        if bracket and name in ("actions", "gt", "le"):
+            packet.copy().meet(actions.removesuffix(")"))
+
+
+def _recirculate(packet: _Packet, inner: str) -> None:
+    number = _number(inner)
+    if number is None:
+        packet.way.unknown.append(f"the recirculation {inner[:60]!r} has no number")
+        return
+    vlans = packet.vlans
+    leaving = packet.leave("", number) if packet.hashed else None
+    packet.way.forks.append(Fork(number=number, vlans=vlans, leaving=leaving))
+
+
+def _balance(packet: _Packet, inner: str) -> None:
+    """A bond that hashes by itself (`other_config:lb-output-action`, the datapath in userspace alone)."""
+    number = _number(inner)
+    if number is None:
+        packet.way.unknown.append(f"the bond {inner[:60]!r} has no number")
+    else:
+        packet.way.outputs.append(packet.leave("", number))
+
+
+def _hand_over(packet: _Packet, inner: str) -> None:
+    kinds = {part.partition("(")[0] for part in split(inner)}
+    if "controller" in kinds:
+        packet.way.to_controller = True
+    elif not kinds.intersection(_SAMPLED):
+        packet.way.beyond.append("it is handed to ovs-vswitchd")
+
+
+_Decoder = Callable[[_Packet, str], None]
+
+_UNTOUCHED = ("drop", "<empty>", "ct", "ct_clear", "hash", "meter", "trunc", "psample", "dec_ttl")
+"""`dec_ttl(le_1(…))` says what becomes of a packet whose time to live ends here: no probe's does."""
+_HEADERS = ("push_eth", "pop_eth", "push_mpls", "add_mpls", "pop_mpls", "push_nsh", "pop_nsh", "encap_nsh", "decap_nsh")
+_DECODERS: Mapping[str, _Decoder] = {
+    **dict.fromkeys((*_UNTOUCHED, *_HEADERS), _stays),
+    "set": _set,
+    "push_vlan": _push_vlan,
+    "pop_vlan": _pop_vlan,
+    "tnl_push": _push_tunnel,
+    "tnl_pop": _pop_tunnel,
+    "clone": _copies,
+    "sample": _branches,
+    "check_pkt_len": _branches,
+    "recirc": _recirculate,
+    "lb_output": _balance,
+    "userspace": _hand_over,
+}
+"""By name; what stands in none is a port, or not known."""
+
+
+def _number(text: str) -> int | None:
+    try:
+        return int(text, 0)
+    except ValueError:
+        return None
 
 
 def _field(fields: str, *names: str) -> str:

@@ -21,6 +21,8 @@ class Interface(path.Model):
 
     name: str
     bridge: str
+    bond: str = ""
+    """The port that it is one of several devices of; empty where the port is its own."""
     type: str = ""
     """Empty for a system device; `internal`, `patch`, `gre`, `vxlan`, `geneve` and so on."""
     ofport: int | None = None
@@ -166,6 +168,7 @@ def _interface(row: Mapping[str, Any], port: Mapping[str, Any], bridge_of: Mappi
     return Interface(
         name=row["name"],
         bridge=bridge_of.get(port.get("_uuid", ""), ""),
+        bond=port["name"] if len(members(port.get("interfaces", ()))) > 1 else "",
         type=row["type"],
         ofport=only(row["ofport"], None),
         tag=only(port.get("tag", ()), None),

@@ -3,11 +3,14 @@
 Its output is made for people. The grammar, as of Open vSwitch 2.12 to 3.5: sections parted by lines of 79 `=` (a
 packet that conntrack recirculates opens a new one), each with `Flow:`, then for each bridge the flows that the packet
 met, then `Final flow:`, `Megaflow:`, `Datapath actions:`, and `Translation failed (…)` where translation was given up.
+
+Sections follow in the order in which `ct(…,table=…)` forked the packet (`oftrace_add_recirc_node`). The recirculations
+of a bond, of a group that hashes and of MPLS get none.
 """
 
 import collections
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .. import path, process
 from . import action
@@ -16,7 +19,11 @@ _RULER = "=" * 20
 _STEP = re.compile(r"^\s*(?P<table>\d{1,3})\. (?P<rest>\S.*)$")
 _BRIDGE = re.compile(r'^\s*bridge\("(?P<name>[^"]+)"\)')
 _FLOW = re.compile(r"^(?:(?P<match>.*), )?priority (?P<priority>\d+)(?:, cookie (?P<cookie>0x[0-9a-f]+))?$")
-_KNOWN = ("Final flow:", "Megaflow:", "Flow:", "recirc(", "Resuming", "This flow is handled")
+_RESUMED = re.compile(r"^recirc\((?P<number>0x[0-9a-f]+|\d+)\)")
+_FORKS = re.compile(r"^ct\(.*\btable=\d")
+_UNTRACED = "-> Failed to trace the conntrack forked pipeline"
+_CONTROLLER = re.compile(r"^(?:CONTROLLER\b|controller\b)")
+_KNOWN = ("Final flow:", "Megaflow:", "Flow:", "Resuming", "This flow is handled")
 _MISSES = ("reg0=0x1", "reg0=0x2")
 """What a trace prints for no match in a bridge that is not the one it began in: the switch's own flows for a packet
 that it drops or hands to the controller (`add_internal_miss_flow` in `ofproto-dpif.c`)."""
@@ -29,7 +36,7 @@ class Step(path.Model):
     """One flow that the packet met, or the table in which it met none."""
 
     bridge: str
-    """As headed; after a recirculation that is the entry bridge, whatever bridge the table is of."""
+    """Empty where the text does not say it: the traced packet itself came from a recirculation."""
     table: int
     priority: int | None = None
     """None where the table had no match."""
@@ -37,16 +44,31 @@ class Step(path.Model):
     cookie: str = "0x0"
     actions: tuple[str, ...] = ()
     """The lines below it, without their indentation, the details (`-> …`, `>> …`) included."""
-    recirculated: bool = False
-    """Whether it comes right after a recirculation, so that `bridge` may not be where the table is."""
+
+
+class Section(path.Model):
+    """One pass through the datapath."""
+
+    number: int | None = None
+    """Of the recirculation that it follows; None of the first."""
+    actions: str | None = None
+    """The datapath's; None where the text ends before them."""
+
+
+class Way(path.Model):
+    """Where a traced packet goes in the end."""
+
+    outputs: tuple[action.Output, ...] = ()
+    to_controller: bool = False
+    unfollowed: tuple[str, ...] = ()
+    """Phrases on where it may go besides: empty where all of its way is known."""
 
 
 class Trace(path.Model):
     """What was understood of a trace."""
 
     steps: tuple[Step, ...] = ()
-    datapath_actions: tuple[str, ...] = ()
-    """Of each section, in order."""
+    sections: tuple[Section, ...] = ()
     failure: str = ""
     """Why translation was given up, where it was."""
     warnings: tuple[str, ...] = ()
@@ -56,23 +78,60 @@ class Trace(path.Model):
     text: str = ""
 
     @property
+    def datapath_actions(self) -> tuple[str, ...]:
+        """Of each section that has them, in order."""
+        return tuple(one.actions for one in self.sections if one.actions is not None)
+
+    @property
     def outputs(self) -> tuple[action.Output, ...]:
         """Where the packet leaves, over all sections, where it came with no VLAN tag."""
-        return self.outputs_of(None)
+        return self.follow().outputs
 
-    def outputs_of(self, vlan: int | None) -> tuple[action.Output, ...]:
-        """Return where the packet leaves, over all sections: each goes on with the VLAN tag of its recirculation.
+    def follow(self, vlan: int | None = None, bonds: Mapping[int, str] | None = None) -> Way:
+        """Return where the packet leaves, over all sections: each goes on as the packet was when it was recirculated.
 
         Args:
             vlan: The VLAN tag with which the packet came; None for none.
+            bonds: The names of the switch's bonds by number: what a bond recirculates leaves by one of its members.
         """
-        found: list[action.Output] = []
-        waiting = collections.deque([vlan])
-        for actions in self.datapath_actions:
-            sent, recirculated = action.follow(actions, waiting.popleft() if waiting else None)
-            found += sent
-            waiting += recirculated
-        return tuple(found)
+        outputs: list[action.Output] = []
+        waiting: list[action.Fork] = []
+        unfollowed: list[str] = []
+        to_controller = any(map(asks_controller, self.steps))
+        for section in self.sections:
+            came = _resumed(section, waiting) or action.Fork(number=0, vlans=() if vlan is None else (vlan,))
+            if section.actions is None:
+                unfollowed.append("the text of the trace ends early")
+                continue
+            found = action.follow(section.actions, came.vlans)
+            outputs += found.outputs
+            waiting += found.forks
+            unfollowed += (*found.beyond, *found.unknown)
+            to_controller = to_controller or found.to_controller
+        known = bonds or {}
+        for fork in waiting:
+            if fork.leaving is not None and fork.number in known:
+                outputs.append(fork.leaving)
+            else:
+                unfollowed.append(f"what follows its recirculation {fork.number:#x} was not traced")
+        named = [_named(one, known) for one in outputs]
+        unfollowed += [f"the ports of {one} are not known" for one in named if one.bond is not None and not one.port]
+        return Way(outputs=tuple(named), to_controller=to_controller, unfollowed=tuple(dict.fromkeys(unfollowed)))
+
+
+def asks_controller(step: Step) -> bool:
+    """Whether a flow hands the packet, or a copy of it, to the OpenFlow controller."""
+    return any(_CONTROLLER.match(one) for one in step.actions)
+
+
+def _resumed(section: Section, waiting: list[action.Fork]) -> action.Fork | None:
+    """Take the recirculation out of those that wait that a section follows."""
+    at = next((at for at, fork in enumerate(waiting) if fork.number == section.number), None)
+    return None if at is None else waiting.pop(at)
+
+
+def _named(output: action.Output, bonds: Mapping[int, str]) -> action.Output:
+    return output if output.bond is None else output.model_copy(update={"port": bonds.get(output.bond, "")})
 
 
 def run(bridge: str, flow: str, ct_next: Sequence[str] = (), timeout: float = 5.0) -> Trace:
@@ -110,7 +169,7 @@ def parse(text: str) -> Trace:
         reader.line(line)
     return Trace(
         steps=tuple(reader.steps),
-        datapath_actions=tuple(reader.actions),
+        sections=tuple(reader.sections),
         failure=reader.failure,
         warnings=tuple(reader.warnings),
         unknown=tuple(reader.unknown),
@@ -128,14 +187,17 @@ class _Reader:
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
-        self.actions: list[str] = []
+        self.sections = [Section()]
         self.warnings: list[str] = []
         self.unknown: list[str] = []
         self.failure = ""
         self._heading = ""
         self._open: list[tuple[int, int]] = []
         self._ended = False
-        self._thawed = False
+        self._home: str | None = None
+        """The bridge in which this section resumes, whatever its first heading says; None where that is right."""
+        self._forking: collections.deque[str] = collections.deque()
+        """The bridge of each fork whose section is still to come."""
 
     def line(self, line: str) -> None:
         text = line.strip()
@@ -143,16 +205,19 @@ class _Reader:
             return
         if text.startswith(_RULER):
             self._open, self._heading, self._ended = [], "", False
+        elif (resumed := _RESUMED.match(line)) is not None:
+            self.sections.append(Section(number=int(resumed["number"], 0)))
+            self._home = self._forking.popleft() if self._forking else ""
         elif (heading := _BRIDGE.match(line)) is not None:
             self._heading = heading["name"]
         elif text.startswith("Datapath actions:"):
-            self.actions.append(text.partition(":")[2].strip())
+            self.sections[-1] = Section(number=self.sections[-1].number, actions=text.partition(":")[2].strip())
             self._ended = True
         elif text.startswith("Translation failed"):
             found = re.search(r"\((.*)\)", text)
             self.failure = found[1] if found else text
-        elif text == "thaw":  # the flow had been through a recirculation before it was traced
-            self._thawed = True
+        elif text == "thaw":
+            self._home = self._home or ""  # none is known where the traced packet itself was recirculated before
         elif text.startswith(_LIMITED):
             self.warnings.append(text)
         elif text.startswith((*_KNOWN, *_TRANSLATED)) or (self._ended and line[0].isspace()):
@@ -167,16 +232,13 @@ class _Reader:
     def _step(self, found: re.Match[str], level: int) -> None:
         while self._open and self._open[-1][0] > level:
             self._open.pop()
-        above = self.steps[self._open[-1][1]] if self._open else None
-        # The first heading after a recirculation names the entry bridge; one after a flow is right again.
-        if above is None:
-            resumed, self._thawed = bool(self.actions) or self._thawed, False
+        if self._open:
+            bridge = self._heading or self.steps[self._open[-1][1]].bridge
         else:
-            resumed = above.recirculated and not self._heading
-        bridge = self._heading or (above.bridge if above is not None else "")
+            bridge, self._home = (self._heading if self._home is None else self._home), None
         self._heading = ""
         self._open.append((level, len(self.steps)))
-        self.steps.append(_step(bridge, found, recirculated=resumed))
+        self.steps.append(_step(bridge, found))
 
     def _detail(self, text: str, level: int) -> None:
         """Keep a line below a flow: what it does, or a remark on that."""
@@ -184,9 +246,14 @@ class _Reader:
             self._open.pop()
         at = self._open[-1][1] if self._open else len(self.steps) - 1
         self.steps[at] = self.steps[at].model_copy(update={"actions": (*self.steps[at].actions, text)})
+        if _FORKS.match(text):
+            self._forking.append(self.steps[at].bridge)
+        elif text.startswith(_UNTRACED) and self._forking:
+            self._forking.pop()
         if text.startswith(">>") and "suppress" not in text:
             self.warnings.append(text.strip("> <"))
-        elif "neighbor cache miss" in text:  # a mere detail to the trace, which drops the packet all the same
+        elif text.startswith("->") and ("neighbor cache miss" in text or text.endswith("dropping")):
+            # mere details to the trace, which drops the packet all the same
             self.warnings.append(text.removeprefix("->").strip())
 
 
@@ -195,18 +262,17 @@ def _level(line: str) -> int:
     return (len(line) - len(line.lstrip())) // 4 * 4
 
 
-def _step(bridge: str, found: re.Match[str], *, recirculated: bool) -> Step:
+def _step(bridge: str, found: re.Match[str]) -> Step:
     table = int(found["table"])
     flow = _FLOW.match(found["rest"])
     if flow is not None and flow["match"] in _MISSES and flow["priority"] == "0":
-        return Step(bridge=bridge, table=table, recirculated=recirculated, actions=("No match.",))
+        return Step(bridge=bridge, table=table, actions=("No match.",))
     if flow is None:
-        return Step(bridge=bridge, table=table, recirculated=recirculated, actions=(found["rest"],))
+        return Step(bridge=bridge, table=table, actions=(found["rest"],))
     return Step(
         bridge=bridge,
         table=table,
         priority=int(flow["priority"]),
         match=flow["match"] or "",
         cookie=flow["cookie"] or "0x0",
-        recirculated=recirculated,
     )

@@ -95,7 +95,7 @@ def test_hops_page_names_every_hop():
 def test_outcomes_of_traces_are_all_explained():
     text = (ROOT / "docs/reference/evidence.md").read_text()
 
-    rows = re.findall(r"^\| `([a-z]+)` \|", table(text, "`outcome`"), re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z-]+)` \|", table(text, "`outcome`"), re.MULTILINE)
 
     assert tuple(rows) == typing.get_args(record.Outcome)
 

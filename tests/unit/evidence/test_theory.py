@@ -124,6 +124,27 @@ def test_recorded_traces_are_judged(name: str) -> None:
     assert theory.judge(trace.parse(recorded.text(f"{octavia.CLOUD}/{name}")), place)[0] == outcome
 
 
+def test_what_goes_to_a_controller_is_not_dropped() -> None:
+    place = theory.Place(bridge="br-int", ofport=2, expected_port="5")
+    found = trace.parse(recorded.text("bonds/trace.to-controller.txt"))
+
+    assert theory.judge(found, place) == ("not-followed", "it goes to the OpenFlow controller")
+
+
+def test_neutrons_log_of_what_is_dropped_decides_nothing() -> None:
+    """With security group logging, table 93 hands a copy to the agent."""
+    name = "compute.trace.from-tunnel-tcp-8080-no-rule-drop.txt"
+    plain = recorded.text(f"{octavia.CLOUD}/{name}")
+    logged = plain.replace("93. priority 0", "93. reg5=0x2, priority 70")
+    logged = "CONTROLLER:65535".join(logged.rsplit("drop", 2)[:2]) + "userspace(pid=0,controller(reason=1))"
+    place = theory.Place(bridge="br-tun", ofport=2, tunnel_key=753, expected_port="5")
+
+    found = trace.parse(logged)
+
+    assert found.follow().to_controller
+    assert theory.judge(found, place)[0] == "dropped"
+
+
 @pytest.mark.parametrize(("key", "remote"), [(754, "172.20.0.209"), (753, "172.20.0.1")])
 def test_another_tunnel_is_another_host(key: int, remote: str) -> None:
     place = theory.Place(bridge="br-int", ofport=2, expected_remote=remote, expected_key=key)

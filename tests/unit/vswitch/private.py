@@ -39,7 +39,7 @@ def running() -> Generator[pathlib.Path, None, None]:
         call("ovsdb-tool", "create", str(place / "conf.db"), str(_SCHEMA))
         server = f"--remote=punix:{socket}"
         _start(ending, "ovsdb-server", str(place / "conf.db"), server, f"--pidfile={place}/ovsdb-server.pid")
-        _until(socket.exists)
+        until(socket.exists)
         call("ovs-vsctl", "--no-wait", "init", "--", "set", "Open_vSwitch", ".", "external_ids:hostname=octavia-host")
         _start(
             ending,
@@ -49,7 +49,7 @@ def running() -> Generator[pathlib.Path, None, None]:
             "--disable-system",
             f"--pidfile={place}/ovs-vswitchd.pid",
         )
-        _until((place / "ovs-vswitchd.pid").exists)
+        until((place / "ovs-vswitchd.pid").exists)
         yield place
 
 
@@ -115,7 +115,7 @@ def _start(ending: contextlib.ExitStack, *command: str) -> None:
     ending.callback(process.terminate)
 
 
-def _until(condition: Callable[[], bool]) -> None:
+def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _LIMIT
     pause = threading.Event()
     while not condition():

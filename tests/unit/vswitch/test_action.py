@@ -100,10 +100,60 @@ def test_what_was_split_joins_to_the_same_text(parts: list[str]) -> None:
 def test_the_vlan_tag_that_a_packet_comes_with_is_kept_until_it_is_taken_off() -> None:
     out = action.Output(port="3", vlan=101)
 
-    assert action.follow("3", 101) == ([out], [])
-    assert action.follow("pop_vlan,3,push_vlan(vid=7,pcp=0),4", 101)[0] == [
+    assert action.follow("3", (101,)).outputs == (out,)
+    assert action.follow("pop_vlan,3,push_vlan(vid=7,pcp=0),4", (101,)).outputs == (
         action.Output(port="3"),
         action.Output(port="4", vlan=7),
-    ]
-    assert action.follow("pop_vlan,ct(zone=1),recirc(0x1)", 101) == ([], [None])
-    assert action.follow("push_vlan(vid=5,pcp=0),ct(zone=5),recirc(0x1)") == ([], [5])
+    )
+    assert action.follow("pop_vlan,ct(zone=1),recirc(0x1)", (101,)).forks == (action.Fork(number=1),)
+    assert action.follow("push_vlan(vid=5,pcp=0),ct(zone=5),recirc(0x1)").forks == (action.Fork(number=1, vlans=(5,)),)
+
+
+def test_of_two_vlan_tags_the_inner_one_is_left_when_the_outer_is_taken_off() -> None:
+    found = action.follow("push_vlan(tpid=0x88a8,vid=7,pcp=0),3,set(vlan(vid=8,pcp=0)),4,pop_vlan,5", (101,))
+
+    assert [(one.port, one.vlan) for one in found.outputs] == [("3", 7), ("4", 8), ("5", 101)]
+
+
+FOLLOWED = [
+    "drop",
+    "drop(5)",
+    "ct(commit,zone=1,nat(src=10.0.0.1)),ct_clear",
+    "trunc(128),meter(7),psample(group=10,cookie=0a0b)",
+    "add_mpls(label=1,tc=0,ttl=64,bos=1,eth_type=0x8847),pop_mpls(eth_type=0x800),push_eth(src=a,dst=b),pop_eth",
+    "sample(sample=1.0%,actions(userspace(pid=1,sFlow(vid=0,pcp=0,output=3))))",
+    "dec_ttl(le_1(userspace(pid=1)))",
+    "set(tunnel(tun_id=0x1,dst=1.2.3.4,geneve({class=0x102,type=0x80,len=4,0x1}{class=0x102,type=0x81,len=4,0x2})))",
+]
+
+
+@pytest.mark.parametrize("text", FOLLOWED)
+def test_what_leads_nowhere_is_followed(text: str) -> None:
+    assert action.follow(text) == action.Followed()
+
+
+@pytest.mark.parametrize(
+    "text", ["action24(00 01)", "teleport(3)", "clone(teleport(3)),5", "3,***2 leftover bytes*** (00)", "ct(zone=1"]
+)
+def test_an_action_that_is_not_known_is_said(text: str) -> None:
+    assert action.follow(text).unknown
+
+
+def test_a_bond_is_a_way_out_of_its_own() -> None:
+    found = action.follow("push_vlan(vid=5,pcp=0),hash(l4(0)),recirc(0x1),lb_output(2)")
+
+    assert found.forks == (action.Fork(number=1, vlans=(5,), leaving=action.Output(port="", vlan=5, bond=1)),)
+    assert found.outputs == (action.Output(port="", vlan=5, bond=2),)
+
+
+def test_a_tunnel_over_a_bond_is_still_that_tunnel() -> None:
+    found = action.follow(f"{PUSH.format(remote='172.20.0.209').removesuffix(',1')},lb_output(1)")
+
+    assert [(one.remote, one.key, one.bond) for one in found.outputs] == [("172.20.0.209", 0x2F1, 1)]
+
+
+def test_the_controller_is_told_from_vswitchd() -> None:
+    controller = "userspace(pid=0,controller(reason=1,dont_send=0,continuation=0,recirc_id=3,max_len=65535))"
+
+    assert action.follow(controller) == action.Followed(to_controller=True)
+    assert action.follow("userspace(pid=1,slow_path(action))").beyond == ("it is handed to ovs-vswitchd",)

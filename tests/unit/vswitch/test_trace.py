@@ -35,16 +35,14 @@ def test_the_echo_request_leaves_through_the_tunnel(cloud: str) -> None:
     assert [one.key for one in found.outputs] == [1753 if "vxlan" in cloud else 753]
     assert [step.table for step in found.steps if step.bridge == "br-tun"][:2] == [0, 2]
     assert [step.bridge for step in found.steps][-1] == "br-phy"
-    resumed = [step.table for step in found.steps if step.recirculated]
-    assert resumed == [72, 73, 91, 94]
+    assert [step.table for step in found.steps if step.bridge == "br-int"][-4:] == [72, 73, 91, 94]
     assert found.warnings == ()
 
 
-def test_a_packet_from_the_tunnel_resumes_in_the_wrong_bridge() -> None:
+def test_a_packet_from_the_tunnel_resumes_in_the_bridge_that_forked_it() -> None:
     found = trace.parse(recorded.text("healthy-gre-l2pop/compute.trace.from-tunnel-echo-request.txt"))
 
-    assert _path(found)[-3:] == ["br-int 81", "br-tun 82", "br-tun 92"]
-    assert [step.table for step in found.steps if step.recirculated] == [82, 92]
+    assert _path(found)[-3:] == ["br-int 81", "br-int 82", "br-int 92"]
     assert found.outputs == (action.Output(port="5"),)
     assert found.steps[-1].cookie == found.steps[-2].cookie
     assert found.steps[-2].match == "ct_state=+new-est,icmp6,reg5=0x2"
@@ -156,7 +154,6 @@ def test_traces_of_other_versions_are_read_alike(name: str) -> None:
 
     assert _path(found)[-4:] == ["br-int 94", "br-tun 0", "br-tun 2", "br-tun 20"]
     assert [(one.remote, one.key) for one in found.outputs] == [("172.20.0.209", 753)]
-    assert [step.table for step in found.steps if step.recirculated] == [72, 73, 91, 94]
     assert found.warnings == ()
 
 
@@ -169,14 +166,14 @@ def test_a_trace_that_was_ended_early_says_so() -> None:
     )
 
 
-def test_a_flow_that_had_been_recirculated_resumes_in_its_own_bridge() -> None:
+def test_of_a_flow_that_had_been_recirculated_before_no_bridge_is_guessed() -> None:
     found = trace.parse(
         'Flow: recirc_id=0x3,ct_state=new|trk,eth,icmp6\n\nbridge("br-tun")\n----------------\n    thaw\n'
         "        Resuming from table 82\n82. priority 75\n    output:2\n    resubmit(,92)\n92. priority 0\n    drop\n\n"
         "Datapath actions: 5\n"
     )
 
-    assert [(step.table, step.recirculated) for step in found.steps] == [(82, True), (92, True)]
+    assert [(step.table, step.bridge) for step in found.steps] == [(82, ""), (92, "")]
 
 
 def test_the_command_is_what_is_run() -> None:
@@ -226,6 +223,55 @@ def test_no_text_makes_it_fail(text: str) -> None:
 
 
 def test_a_recirculated_packet_goes_on_with_the_vlan_tag_that_it_had() -> None:
-    found = trace.Trace(datapath_actions=("push_vlan(vid=5,pcp=0),ct(zone=5),recirc(0x1)", "3"))
+    ruler = "=" * 79
+    found = trace.parse(
+        "Datapath actions: push_vlan(vid=5,pcp=0),ct(zone=5),recirc(0x1)\n\n"
+        f"{ruler}\nrecirc(0x1) - resume conntrack with ct_state=est|trk\n{ruler}\nDatapath actions: 3\n"
+    )
 
-    assert [one.vlan for one in found.outputs_of(None)] == [5]
+    assert [one.vlan for one in found.outputs] == [5]
+    assert found.follow().unfollowed == ()
+
+
+def test_each_section_resumes_where_it_was_forked() -> None:
+    found = trace.parse(recorded.text("bonds/trace.forks-in-two-bridges.txt"))
+
+    assert _path(found) == [
+        "br-int 0",
+        *("br-int 72", "br-ex 0"),
+        *("br-int 73", "br-ex 0"),
+        "br-int 74",
+        *("br-ex 72", "br-ex 72"),
+    ]
+    assert [one.number for one in found.sections] == [None, 5, 6, 7, 8, 8]
+    assert found.follow().unfollowed == ()
+
+
+BONDS = ["bonds/trace.balance-tcp.txt", "bonds/trace.lb-output.txt"]
+
+
+@pytest.mark.parametrize("name", BONDS)
+def test_a_bond_that_is_known_is_the_way_out(name: str) -> None:
+    found = trace.parse(recorded.text(name)).follow(None, {1: "bond0"})
+
+    assert [str(one) for one in found.outputs if one.bond] == ["bond bond0 with VLAN tag 753"]
+    assert found.unfollowed == ()
+
+
+@pytest.mark.parametrize("name", BONDS)
+def test_a_bond_that_is_not_known_is_not_followed(name: str) -> None:
+    assert trace.parse(recorded.text(name)).follow().unfollowed
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_a_text_that_ends_early_is_not_followed(name: str) -> None:
+    text = recorded.text(name)
+    cut = text[: text.rindex("Datapath actions:")]
+
+    assert trace.parse(cut).follow().unfollowed
+
+
+def test_a_pause_for_the_controller_leads_there() -> None:
+    found = trace.parse('bridge("br-int")\n---\n 0. priority 1\n    controller(pause)\n\nDatapath actions: drop\n')
+
+    assert found.follow().to_controller
