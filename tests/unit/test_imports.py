@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "inspection": GROUND | {"vswitch", "cloud", "temporary", "evidence"},
     "report": {"path", "text", "words", "evidence", "diagnosis", "inspection"},
     "command": {"errors", "path", "text", "words", "evidence", "diagnosis", "report"},
-    "zaza": {"errors", "path", "report", "command"},
+    "zaza": {"errors", "path", "text", "report", "command"},
 }
 MODULES = sorted(
     each.relative_to(LIBRARY) for each in LIBRARY.rglob("*.py") if each.parent != LIBRARY or each.stem in MAY_IMPORT

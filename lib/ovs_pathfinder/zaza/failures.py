@@ -10,7 +10,7 @@ import unittest
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from .. import errors
+from .. import errors, text
 from ..command import keeping
 from ..report import render
 from . import client, options, tracing
@@ -101,7 +101,7 @@ def explain(
         report = tracing.write(traced.found, _free(chosen.folder, f"unreached-{wanted}"))
         logging.error("the report is %s; %d files of captured packets", report, len(traced.captures))
     except errors.PathfinderError as error:
-        logging.warning("ovs-pathfinder cannot explain the failure: %s", error)
+        logging.warning("ovs-pathfinder cannot explain the failure: %s", text.plain(str(error)))
         return None
     except Exception:
         logging.warning("ovs-pathfinder cannot explain the failure", exc_info=True)

@@ -5,7 +5,7 @@ import logging
 import pathlib
 from collections.abc import Sequence
 
-from .. import errors
+from .. import errors, text
 from ..command import engine, juju, keeping, sweep
 from ..report import outcome, render
 from . import client as client_
@@ -50,7 +50,7 @@ async def _jobs(options: options_.Options, by: engine.Engine, units: Sequence[ju
         answer = await by.client.run(sweep.beside(units), "list-amphorae", {"limit": sweep.LISTED}, within=sweep.LIST)
         ports = sweep.destinations(answer)
         for note in sweep.notes(answer):
-            logging.warning("%s", note)
+            logging.warning("%s", text.plain(note))
     if not ports:
         raise errors.PathfinderError(
             "there is no amphora to trace to; make a load balancer before, or name destinations in tests_options: "
