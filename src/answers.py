@@ -1,9 +1,9 @@
 """What the actions answer: results as people and programs read them, with the next command to paste."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from ovs_pathfinder import path, text
+from ovs_pathfinder import path, text, words
 from ovs_pathfinder.diagnosis import trials
 from ovs_pathfinder.evidence import record, wire
 from ovs_pathfinder.temporary import journal, sweep
@@ -11,16 +11,21 @@ from ovs_pathfinder.temporary import journal, sweep
 Results = dict[str, str]
 
 
-def command(unit: str, action: str) -> str:
-    """Return the command to paste, in the syntax of the Juju that runs."""
-    name, _, rest = action.partition(" ")
+def command(units: Iterable[str], action: str, *params: str) -> str:
+    """Return the command to paste, in the syntax of the Juju that runs.
+
+    Args:
+        units: Their names, or `APPLICATION/leader`.
+        action: The action's name.
+        params: Its parameters, such as `run=RUN`.
+    """
     is_old = os.environ.get("JUJU_VERSION", "3").startswith("2.")
-    return f"juju {'run-action --wait' if is_old else 'run'} {unit} {name} {rest}".rstrip()
+    return words.pasted("juju", *(("run-action", "--wait") if is_old else ("run",)), *units, action, *params)
 
 
 def plan(plan: path.Plan, application: str) -> Results:
     """Describe a plan."""
-    units = " ".join(sorted({plan.source.unit, plan.destination.unit} - {""}))
+    units = sorted({plan.source.unit, plan.destination.unit} - {""})
     lines = [
         f"{plan.source.label} ({plan.source.address}, {plan.source.port.mac}) on {plan.source.port.host}",
         f"{plan.destination.label} ({plan.destination.address}, {plan.destination.port.mac}) "
@@ -28,13 +33,13 @@ def plan(plan: path.Plan, application: str) -> Results:
         f"network {plan.network.name}: {plan.network}, {plan.stretch}",
         *plan.warnings,
     ]
-    probe = command(units, f"probe-path run={plan.run}")
-    report = command(f"{application}/leader", f"path-report run={plan.run}")
+    probe = command(units, "probe-path", f"run={plan.run}")
+    report = command([f"{application}/leader"], "path-report", f"run={plan.run}")
     return {
         "run": plan.run,
-        "summary": f"{plan.protocol} from {plan.source.label} to {plan.destination.label}, {units}",
+        "summary": f"{plan.protocol} from {plan.source.label} to {plan.destination.label}, {' '.join(units)}",
         "plan": "\n".join(lines),
-        "units": units,
+        "units": " ".join(units),
         "next": f"{probe}\n{report}",
     }
 
@@ -44,7 +49,7 @@ def probe(
 ) -> Results:
     """Tell what a unit found out."""
     summary = _probe_summary(plan, found)
-    follow = command(f"{application}/leader", f"path-report run={plan.run}")
+    follow = command([f"{application}/leader"], "path-report", f"run={plan.run}")
     return {
         "brief": _brief(*summary.split("; "), follow),
         **({} if captures is None else {"captures": captures.model_dump_json()}),
@@ -76,7 +81,7 @@ def nothing_arrived(plan: path.Plan) -> str:
     units = sorted({plan.source.unit, plan.destination.unit} - {""})
     return (
         f"no evidence for run {plan.run} has arrived: run probe-path on {' and '.join(units)}, "
-        f"then this again ({command(' '.join(units), f'probe-path run={plan.run}')})"
+        f"then this again ({command(units, 'probe-path', f'run={plan.run}')})"
     )
 
 
@@ -86,14 +91,14 @@ def next_trial(plan: path.Plan, results: Results, made: Sequence[record.Trial]) 
     role = trials.called_for(plan, results["verdict"], results.get("hop", ""), tried)
     if role is None:
         return {}
-    at = "" if role == "source" else " at=destination"
-    return {"next": command(" ".join(trials.units(plan, role)), f"try-flows run={plan.run}{at}")}
+    at = [] if role == "source" else ["at=destination"]
+    return {"next": command(trials.units(plan, role), "try-flows", f"run={plan.run}", *at)}
 
 
 def trial(found: record.Trial, application: str) -> Results:
     """Tell what a trial showed."""
     (judged,) = trials.judge([found])
-    follow = command(f"{application}/leader", f"path-report run={found.run}")
+    follow = command([f"{application}/leader"], "path-report", f"run={found.run}")
     results = {
         "brief": _brief(judged.summary, _rounds(found), found.outcome, follow),
         "run": found.run,
@@ -127,7 +132,7 @@ def injection(entry: journal.Entry, unit: str) -> Results:
         "summary": f"{entry.change.describe()} until {entry.until}",
         "until": entry.until,
         "flows": "\n".join(str(rule) for rule in getattr(entry.change, "rules", ())),
-        "next": command(unit, "clean-up"),
+        "next": command([unit], "clean-up"),
     }
 
 

@@ -123,7 +123,7 @@ class PathfinderCharm(ops.CharmBase):
             if not self.unit.is_leader():
                 raise errors.PathfinderError(
                     f"{self.unit.name} is not the leader, and only the leader can share a plan; "
-                    f"run this there: {answers.command(self.app.name + '/leader', 'plan-path')}"
+                    f"run this there: {answers.command([self.app.name + '/leader'], 'plan-path')}"
                 )
             peers = exchange.Exchange(self)
             now = datetime.datetime.now(datetime.timezone.utc)

@@ -57,5 +57,5 @@ def _context(charm: ops.CharmBase, log: Callable[[str], None]) -> context.Contex
         folder=book.directory,
         longest=changes.longest(charm),
         log=log,
-        command=lambda unit, action: answers.command(unit, action),
+        command=lambda unit, action, *params: answers.command([unit], action, *params),
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 import pydantic
 
-from ovs_pathfinder import cloud, errors, path
+from ovs_pathfinder import cloud, errors, path, words
 from ovs_pathfinder.inspection import context
 from ovs_pathfinder.report import view
 from ovs_pathfinder.temporary import journal
@@ -141,7 +141,7 @@ def _context(unit: str, plan: path.Plan | None, given: dict[str, Any]) -> contex
         folder=book.directory,
         longest=300,
         log=lambda text: print(text, file=sys.stderr, flush=True),
-        command=lambda where, action: f"juju run {where} {action}",
+        command=lambda unit, action, *params: words.pasted("juju", "run", unit, action, *params),
     )
 
 

@@ -38,7 +38,7 @@ from ovs_pathfinder.temporary import journal
 folder = pathlib.Path(sys.argv[2])
 about = context.Context(
     unit="ovs-pathfinder/0", units=list, connect=None, plan=None, book=journal.Journal(folder), folder=folder,
-    longest=300, log=str, command=lambda unit, action: f"juju run {unit} {action}",
+    longest=300, log=str, command=lambda *words: " ".join(("juju run", *words)),
 )
 module = importlib.import_module(f"ovs_pathfinder.inspection.{sys.argv[1]}")
 module.run(module.Query.model_validate(json.loads(sys.argv[3])), about)

@@ -3,7 +3,7 @@
 import concurrent.futures
 from collections.abc import Sequence
 
-from .. import errors, path
+from .. import errors, path, words
 from . import connection, groups, hosts, neutron, pairing, passage, search
 
 _REFUSED_TYPES = {"local": "its packets never leave their host"}
@@ -176,10 +176,10 @@ def _refuse(end: pairing.End) -> None:
             "name one of these by its id."
         )
     if not port.host:
+        show = words.pasted("openstack", "port", "show", port.id, "-c", "binding_host_id", "-c", "binding_vif_type")
         raise errors.PathfinderError(
             f"{label}, port {port.id}, is not bound to a host (vif_type {port.vif_type or 'none'}, "
-            f"status {port.status or 'none'}), so nobody can be asked: "
-            f"look at `openstack port show {port.id} -c binding_host_id -c binding_vif_type`."
+            f"status {port.status or 'none'}), so nobody can be asked: look at `{show}`."
         )
 
 

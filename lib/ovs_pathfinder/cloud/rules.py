@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from .. import path
+from .. import path, words
 from . import groups
 
 NUMBERS = {
@@ -156,28 +156,28 @@ def _ports(low: int, high: int) -> str:
 
 def text(rule: groups.Rule) -> str:
     """Write a rule in a line."""
-    words = [rule.direction, rule.ethertype, rule.protocol or "any protocol"]
+    parts = [rule.direction, rule.ethertype, rule.protocol or "any protocol"]
     if rule.port_range_min is not None or rule.port_range_max is not None:
         is_icmp = number(rule.protocol, 6 if rule.ethertype == "IPv6" else 4) in ICMP.values()
         low, high = rule.port_range_min, rule.port_range_max
-        words.append(_icmp(rule) if is_icmp else f"{low}" if low == high else f"{low}-{high}")
-    words.append("to" if rule.direction == "egress" else "from")
+        parts.append(_icmp(rule) if is_icmp else f"{low}" if low == high else f"{low}-{high}")
+    parts.append("to" if rule.direction == "egress" else "from")
     if rule.remote:
-        words.append(f"{'group' if rule.remote_group_id else 'address group'} {rule.remote}")
+        parts.append(f"{'group' if rule.remote_group_id else 'address group'} {rule.remote}")
     else:
-        words.append(rule.prefix or "anywhere")
-    return " ".join(words)
+        parts.append(rule.prefix or "anywhere")
+    return " ".join(parts)
 
 
 def command(packet: Packet, way: Literal["egress", "ingress"], group: str) -> str:
     """Write the command that makes the narrowest rule for a packet."""
     remote = packet.destination if way == "egress" else packet.source
-    words = ["openstack security group rule create", f"--{way}", f"--ethertype IPv{packet.version}"]
+    create = ["openstack", "security", "group", "rule", "create", f"--{way}", "--ethertype", f"IPv{packet.version}"]
     if packet.protocol in WITH_PORTS:
-        words += [f"--protocol {WITH_PORTS[packet.protocol]}", f"--dst-port {packet.destination_port}"]
+        create += ["--protocol", WITH_PORTS[packet.protocol], "--dst-port", str(packet.destination_port)]
     elif packet.protocol == ICMP[packet.version]:
-        words += [f"--protocol {'icmp' if packet.version == 4 else 'ipv6-icmp'}", f"--icmp-type {packet.icmp_type}"]
+        protocol = "icmp" if packet.version == 4 else "ipv6-icmp"
+        create += ["--protocol", protocol, "--icmp-type", str(packet.icmp_type)]
     else:
-        words.append(f"--protocol {packet.protocol}")
-    words += [f"--remote-ip {remote}/{32 if packet.version == 4 else 128}", group]
-    return " ".join(words)
+        create += ["--protocol", str(packet.protocol)]
+    return words.pasted(*create, "--remote-ip", f"{remote}/{32 if packet.version == 4 else 128}", group)

@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from .. import path
+from .. import path, words
 from . import groups as groups_
 from . import rules
 
@@ -115,7 +115,7 @@ def _before_rules(port: path.Port, packet: rules.Packet, way: Way) -> Verdict | 
     """Return what is decided without any rule."""
     if not port.admin_state_up:
         why = f"as port {port.id} is switched off (admin_state_up is false)"
-        return Verdict(way=way, passes=False, kind="off", why=why, missing=f"openstack port set --enable {port.id}")
+        return Verdict(way=way, passes=False, kind="off", why=why, missing=_set(port, "--enable"))
     if port.device_owner.startswith("network:"):
         why = f"unfiltered, as the port is Neutron's own ({port.device_owner})"
         return Verdict(way=way, passes=True, kind="unfiltered", why=why)
@@ -184,7 +184,7 @@ def _spoofed(port: path.Port, packet: rules.Packet) -> Verdict:
     else:
         why = f"as {packet.source} is neither an address of port {port.id} nor one of its allowed address pairs"
     pair = f"ip-address={packet.source},mac-address={packet.source_mac}"
-    missing = f"openstack port set --allowed-address {pair} {port.id}"
+    missing = _set(port, "--allowed-address", pair)
     return Verdict(way="egress", passes=False, kind="spoofed", why=why, missing=missing)
 
 
@@ -214,7 +214,7 @@ def _by_rules(
             looked_at.append((len(reasons), is_other, one))
     if not port.security_groups:
         why = f"as port {port.id} has port security and no security group"
-        return Verdict(way=way, passes=False, kind="no-group", why=why, missing=_add_group(port))
+        return Verdict(way=way, passes=False, kind="no-group", why=why, missing=_set(port, "--security-group", "GROUP"))
     hidden = sorted({one.id for one in port.security_groups} - {group.id for group in groups})
     if hidden or is_unknown:
         what = f"security group {hidden[0]} is" if hidden else "the addresses of a remote group are"
@@ -234,8 +234,8 @@ def _near(looked_at: Sequence[tuple[int, bool, Considered]]) -> tuple[Considered
     return tuple(one for count, _, one in ordered if count <= min(fewest, _FEW))[:_NEAREST]
 
 
-def _add_group(port: path.Port) -> str:
-    return f"openstack port set --security-group GROUP {port.id}"
+def _set(port: path.Port, *options: str) -> str:
+    return words.pasted("openstack", "port", "set", *options, port.id)
 
 
 def name(group: path.SecurityGroup) -> str:

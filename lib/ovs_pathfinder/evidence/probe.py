@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from .. import path, process
+from .. import path, process, words
 from . import record
 
 ANSWER_WAIT = 1.0
@@ -117,7 +117,7 @@ def _ping(
     summary = _SUMMARY.search(out)
     transmitted = int(summary["sent"]) if summary else 0
     return record.Probe(
-        command=" ".join(command),
+        command=words.pasted(*command),
         transmitted=transmitted,
         sent=tuple(f"{nonce}/{sequence}" for sequence in range(1, transmitted + 1)),
         answered=len({found["sequence"] for found in _ANSWER.finditer(out)}),
@@ -237,9 +237,9 @@ def _summary(plan: path.Plan, device: str, sockets: list[_Socket], answered: tup
     for one in sockets:
         one.socket.close()
     sent = [one for one in sockets if not one.error]
-    flags = "-zu" if plan.protocol == "udp" else "-z"
+    flags = "-zuvw1" if plan.protocol == "udp" else "-zvw1"
     return record.Probe(
-        command=f"nc {flags}vw1 {plan.destination.address} {plan.port}",
+        command=words.pasted("nc", flags, plan.destination.address, str(plan.port)),
         transmitted=len(sent),
         sent=tuple(one.identity for one in sent),
         answered=sum(one.outcome in answered for one in sent),

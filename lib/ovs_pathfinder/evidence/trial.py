@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Generator
 
-from .. import cloud, errors, path
+from .. import cloud, errors, path, words
 from ..temporary import flows, journal, port_security, protocol
 from ..vswitch import flow
 from . import beacon, bypass, probe, record, session
@@ -243,7 +243,9 @@ class _Normal:
             return {}
         # With what ends it: whoever pastes it leaves nothing behind, either.
         head = f"cookie={self._kind.cookie},hard_timeout={int(self._seconds)}"
-        commands = tuple(f"ovs-ofctl add-flow {bypass.BRIDGE} '{head},{rule}'" for rule in self._kind.rules)
+        commands = tuple(
+            words.pasted("ovs-ofctl", "add-flow", bypass.BRIDGE, f"{head},{rule}") for rule in self._kind.rules
+        )
         return {"commands": commands, "learned": self._learned}
 
 
@@ -288,8 +290,8 @@ class _Unprotected:
 
     def told(self) -> dict[str, object]:
         """Return what was changed, as a command."""
-        off = "--no-security-group --no-allowed-address --disable-port-security"
-        return {"commands": (f"openstack port set {off} {self._kind.port}",)}
+        off = ("--no-security-group", "--no-allowed-address", "--disable-port-security")
+        return {"commands": (words.pasted("openstack", "port", "set", *off, self._kind.port),)}
 
 
 def _ended(made: protocol.Made, spent: float) -> dict[str, object]:

@@ -279,4 +279,4 @@ def _next(rows: Sequence[Amphora], context: context.Context) -> tuple[str, ...]:
     source = own.principal if own and own.principal else "octavia/0"
     leader = f"{context.unit.partition('/')[0]}/leader"
     wanted = [row.management_address for row in rows if row.unreachable][:_SUGGESTED]
-    return tuple(context.command(leader, f"plan-path source={source} destination={one}") for one in wanted)
+    return tuple(context.command(leader, "plan-path", f"source={source}", f"destination={one}") for one in wanted)

@@ -10,7 +10,7 @@ import pydantic
 from .. import errors
 from ..evidence import pcap
 from ..temporary import mirror, protocol
-from . import answer, context, conversations, filters, origin, recording, savefiles, spots
+from . import answer, context, conversations, filters, origin, recording, savefiles, spots, storage
 from . import query as query_
 
 _HEADERS = {"port": 96, "tunnel": 96, "device": 96, "underlay": 192}
@@ -221,8 +221,7 @@ def _tell(
         flows=summary.flows,
         more=summary.more,
         undone=post.made.outcome.text if post.made and post.made.outcome else "",
-        # A pseudo-terminal would turn each line feed of the file into two characters.
-        fetch=f"juju ssh --pty=false {context.unit} sudo cat {file} > {file.name}",
+        fetch=storage.fetch(context.unit, file),
         trace=_trace(context, spot, run, file) if whole and summary.packets else "",
     )
     notes = (*spot.notes, *_notes(found, summary, recorded, cut, post))
@@ -233,8 +232,8 @@ def _trace(context: context.Context, spot: spots.Spot, run: str, file: pathlib.P
     """Return the command that traces the first packet, with what says where it came in; empty where nothing does."""
     if not spot.is_on_switch:
         return ""
-    entry = f" run={run}" if run else "" if spot.role == "underlay" else f" port={spot.device}"
-    return context.command(context.unit, f"trace-packet file={file} packet=1{entry}")
+    entry = [f"run={run}"] if run else [] if spot.role == "underlay" else [f"port={spot.device}"]
+    return context.command(context.unit, "trace-packet", f"file={file}", "packet=1", *entry)
 
 
 def _notes(

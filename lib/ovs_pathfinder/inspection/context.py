@@ -4,9 +4,18 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Protocol
 
 from .. import cloud, path
 from ..temporary import journal
+
+
+class Command(Protocol):
+    """Writes the command that runs an action, in the syntax of the Juju that runs."""
+
+    def __call__(self, unit: str, action: str, *params: str) -> str:
+        """Return it, from a unit, an action, and parameters such as `run=RUN`."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,5 +37,5 @@ class Context:
     """Seconds that a temporary change may live."""
     log: Callable[[str], None]
     """Is told of each stage, in words."""
-    command: Callable[[str, str], str]
-    """Writes a command to paste, from a unit and an action with its parameters."""
+    command: Command
+    """Writes a command to paste."""

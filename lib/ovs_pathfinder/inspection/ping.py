@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
-from .. import errors, path, process
+from .. import errors, path, process, words
 from ..evidence import host
 from . import answer, context, origin
 from . import path_mtu as path_mtu_
@@ -155,7 +155,7 @@ def run(query: Query, context: context.Context) -> Answer:
         device=start.device,
         source=start.source,
         why=start.why,
-        command=" ".join(command),
+        command=words.pasted(*command),
         sent=found.sent,
         received=len(found.answered),
         lost=tuple(number for number in range(1, found.sent + 1) if number not in found.answered),
@@ -223,8 +223,8 @@ def parse(output: str) -> Printed:
 
 def kind_of(reason: str) -> Kind:
     """Tell what kind of trouble ping's words mean."""
-    for kind, words in _KINDS:
-        if words.search(reason):
+    for kind, pattern in _KINDS:
+        if pattern.search(reason):
             return kind
     return "other"
 

@@ -211,4 +211,4 @@ def _summary(rows: Sequence[Found], wanted: sought.Sought, view: candidates.View
 def _next(rows: Sequence[Found], context: context.Context) -> tuple[str, ...]:
     """Return the commands that show the switches on the ports' hosts."""
     away = [(row.unit, row.port.id) for row in rows if row.port and row.unit and not row.here]
-    return tuple(context.command(unit, f"find-port what={port}") for unit, port in away[:3])
+    return tuple(context.command(unit, "find-port", f"what={port}") for unit, port in away[:3])

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from .. import errors, path, process
+from .. import errors, path, process, words
 
 _START = 5.0
 """Seconds that tcpdump may take to begin."""
@@ -91,7 +91,7 @@ def record(device: str, expression: str, file: pathlib.Path, limits: Limits, lis
     if by_itself:
         end = "device" if _GONE.search(said) or counts.get("captured", 0) < limits.packets else "packets"
     return Recorded(
-        command=" ".join(command),
+        command=words.pasted(*command),
         end=end,
         seconds=round(seconds, 3),
         captured=counts.get("captured"),

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
+from .. import words
 from ..evidence import host
 from . import answer, attempts, context, origin
 from . import query as query_
@@ -81,7 +82,7 @@ def run(query: Query, context: context.Context) -> Answer:
         device=start.device,
         source=start.source,
         why=start.why,
-        command=f"nc {flags} -s {start.source} {destination} {query.port}",
+        command=words.pasted("nc", flags, "-s", start.source, destination, str(query.port)),
         attempts=tuple(made),
         connected=counted["connected"] + counted["answered"],
         refused=counted["refused"],

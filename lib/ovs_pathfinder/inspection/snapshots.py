@@ -156,5 +156,5 @@ def _answer(
         tables=seen.tables(),
         removed=tuple(removed),
         fetch=storage.fetch(context.unit, fresh.file),
-        compare=context.command(context.unit, f"diff-flows before={name}"),
+        compare=context.command(context.unit, "diff-flows", f"before={name}"),
     )

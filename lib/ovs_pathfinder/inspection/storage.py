@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Generator
 from typing import IO
 
-from .. import errors
+from .. import errors, words
 from . import folder
 
 KEPT = 10
@@ -210,4 +210,4 @@ def fetch(unit: str, file: pathlib.Path) -> str:
 
     `juju ssh` gives the command a terminal where it is typed at one, which would change the ends of lines.
     """
-    return f"juju ssh --pty=false {unit} sudo cat {file} > {file.name}"
+    return f"{words.pasted('juju', 'ssh', '--pty=false', unit, 'sudo', 'cat', str(file))} > {words.pasted(file.name)}"

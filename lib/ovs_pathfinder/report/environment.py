@@ -102,10 +102,19 @@ def _cell(cell: content.Cell) -> list[str]:
     return [f"{theory[0]:{_CELL - len(seen)}}{seen}", *theory[1:]]
 
 
+_SHELL_WORD = re.compile(r"""(?:\$'(?:\\.|[^'\\])*'|'[^']*'|"[^"]*"|\S)+""")
+"""What a shell takes as one word, its quotes included."""
+
+
 def _pasted(command: str, indent: int = 0) -> Shown:
     """Wrap a command to the terminal so that a shell takes all of its lines as one."""
     margin = " " * indent
-    lines = textwrap.wrap(text.plain(command), WIDTH - indent - 4, break_long_words=False, break_on_hyphens=False)
+    lines: list[str] = []
+    for word in _SHELL_WORD.findall(text.plain(command)):
+        if lines and len(lines[-1]) + 1 + len(word) <= WIDTH - indent - 4:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
     return Shown(f" \\\n{margin}  ".join([margin + lines[0], *lines[1:]]) if lines else "")
 
 

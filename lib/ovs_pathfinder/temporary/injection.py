@@ -2,7 +2,7 @@
 
 import re
 
-from .. import errors, path
+from .. import errors, path, words
 from ..vswitch import database
 from . import flows, rule
 
@@ -51,7 +51,9 @@ def _resolved(rule: rule.Rule, bridge: str, switch: database.Switch) -> rule.Rul
         return rule
     found = switch.interface(name)
     if found is None or found.bridge != bridge or (found.ofport or 0) < 1:
-        raise errors.PathfinderError(f"there is no port {name[:40]!r} on {bridge}; see ovs-vsctl list-ports {bridge}")
+        raise errors.PathfinderError(
+            f"there is no port {name[:40]!r} on {bridge}; see {words.pasted('ovs-vsctl', 'list-ports', bridge)}"
+        )
     fields = [f"in_port={found.ofport}" if field == f"in_port={name}" else field for field in rule.match.split(",")]
     return rule.model_copy(update={"match": ",".join(fields)})
 

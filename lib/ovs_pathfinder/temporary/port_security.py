@@ -10,13 +10,12 @@ and looks once more after a while, since one that has begun may end all the same
 revision Neutron 21 may take both.
 """
 
-import shlex
 import time
 from typing import Annotated, Literal
 
 import pydantic
 
-from .. import cloud, errors, path
+from .. import cloud, errors, path, words
 from ..cloud import connection, neutron
 from . import change
 
@@ -199,14 +198,13 @@ class PortSecurity(change.Change):
     @property
     def _command(self) -> str:
         """The command that puts everything back in one update, whatever is set now."""
-        words = ["openstack", "port", "set", f"--{'en' if self.before.enabled else 'dis'}able-port-security"]
-        words.append("--no-security-group")
+        options = [f"--{'en' if self.before.enabled else 'dis'}able-port-security", "--no-security-group"]
         for group in self.before.security_groups:
-            words += ["--security-group", group]
-        words.append("--no-allowed-address")
+            options += ["--security-group", group]
+        options.append("--no-allowed-address")
         for pair in self.before.address_pairs:
-            words += ["--allowed-address", f"ip-address={pair.address},mac-address={pair.mac}"]
-        return shlex.join([*words, self.port])
+            options += ["--allowed-address", f"ip-address={pair.address},mac-address={pair.mac}"]
+        return words.pasted("openstack", "port", "set", *options, self.port)
 
 
 def read(openstack: cloud.Cloud, port: str, label: str) -> PortSecurity:

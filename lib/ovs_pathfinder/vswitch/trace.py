@@ -12,7 +12,7 @@ import collections
 import re
 from collections.abc import Mapping, Sequence
 
-from .. import path, process
+from .. import path, process, words
 from . import action
 
 _RULER = "=" * 20
@@ -153,8 +153,7 @@ def run(bridge: str, flow: str, ct_next: Sequence[str] = (), timeout: float = 5.
 
 def command(bridge: str, flow: str, ct_next: Sequence[str] = ()) -> str:
     """Return what `run` asks as a command to paste."""
-    *words, last = _argv(bridge, flow, ct_next)
-    return f"{' '.join(words)} '{last}'"
+    return words.pasted(*_argv(bridge, flow, ct_next))
 
 
 def _argv(bridge: str, flow: str, ct_next: Sequence[str]) -> list[str]:

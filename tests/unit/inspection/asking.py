@@ -4,7 +4,7 @@ import contextlib
 import pathlib
 from collections.abc import Generator, Sequence
 
-from ovs_pathfinder import cloud, errors, path
+from ovs_pathfinder import cloud, errors, path, words
 from ovs_pathfinder.inspection import context
 from ovs_pathfinder.temporary import journal
 from tests.unit.cloud import sky
@@ -37,7 +37,7 @@ def context_of(clouds: sky.Sky | None, units: Sequence[path.Unit] = sky.UNITS) -
         folder=pathlib.Path("/nonexistent"),
         longest=300,
         log=lambda text: None,
-        command=lambda unit, action: f"juju run {unit} {action}",
+        command=lambda unit, action, *params: words.pasted("juju", "run", unit, action, *params),
     )
 
 
