@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import shlex
 import pathlib
 from collections.abc import Callable, Generator
 from typing import Any
@@ -280,8 +281,9 @@ def test_what_is_told_is_what_was_added(play: Play) -> None:
 
     (kind,) = world.changes
     assert isinstance(kind, flows.Flows)
-    head = f"ovs-ofctl add-flow br-int 'cookie={kind.cookie},hard_timeout=10"
-    assert found.commands == tuple(f"{head},{one}'" for one in kind.rules)
+    head = f"cookie={kind.cookie},hard_timeout=10"
+    told = [shlex.split(one) for one in found.commands]
+    assert told == [["ovs-ofctl", "add-flow", "br-int", f"{head},{one}"] for one in kind.rules]
 
 
 def test_where_nothing_can_be_sent_nothing_is_changed(play: Play) -> None:
