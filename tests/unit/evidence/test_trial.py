@@ -2,8 +2,8 @@
 
 import contextlib
 import dataclasses
-import shlex
 import pathlib
+import shlex
 from collections.abc import Callable, Generator
 from typing import Any
 
