@@ -8,7 +8,7 @@ import pytest
 
 from ovs_pathfinder import words
 from ovs_pathfinder.inspection import storage
-from ovs_pathfinder.report import render
+from ovs_pathfinder.report import environment
 from ovs_pathfinder.vswitch import trace
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -42,7 +42,7 @@ def test_each_word_of_a_command_to_paste_stays_one_word(hostile: str) -> None:
 def test_a_command_is_wrapped_between_its_words_alone(hostile: str) -> None:
     pasted = words.pasted("juju", "run", *[hostile] * 12)
 
-    wrapped = render.environment().from_string("{{ command | pasted(4) }}").render(command=pasted)
+    wrapped = environment.environment("text").from_string("{{ command | pasted(4) }}").render(command=pasted)
 
     assert read_by_bash(wrapped) == ["juju", "run", *[hostile] * 12]
 

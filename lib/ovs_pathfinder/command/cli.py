@@ -5,6 +5,7 @@ or with the environment, 130 interrupted. What costs much to import is imported 
 """
 
 import dataclasses
+import importlib.metadata
 import io
 import os
 import pathlib
@@ -82,7 +83,7 @@ def _shared(part: str, *options: tuple[tuple[str, ...], dict[str, Any]]) -> Call
     def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
         if not parameter.name or value is None:
             return
-        kept = getattr(context.obj, part)
+        kept = getattr(context.ensure_object(Given), part)
         if isinstance(kept, dict):
             kept[parameter.name] = value
         else:
@@ -96,6 +97,35 @@ def _shared(part: str, *options: tuple[tuple[str, ...], dict[str, Any]]) -> Call
     return decorate
 
 
+def _choice(words: Sequence[str]) -> click.Choice[str]:
+    return click.Choice(words, case_sensitive=False)
+
+
+def _file(value: str) -> str:
+    """Return the name of a file that is written at the end; refuse, before any work is done, what could not be."""
+    place = pathlib.Path(value)
+    if place.is_dir():
+        raise click.UsageError(f"{value} cannot be written: it is a folder")
+    if not place.exists() and not place.parent.is_dir():
+        raise click.UsageError(f"{value} cannot be written: there is no folder {place.parent}")
+    _check_writable(value, place if place.exists() else place.parent)
+    return value
+
+
+def _folder(value: str) -> str:
+    """Return the name of a folder that is written into, and made where it is missing, with those above it."""
+    place = next(one for one in (pathlib.Path(value), *pathlib.Path(value).absolute().parents) if one.exists())
+    if not place.is_dir():
+        raise click.UsageError(f"{value} cannot be written: {place} is no folder")
+    _check_writable(value, place)
+    return value
+
+
+def _check_writable(value: str, place: pathlib.Path) -> None:
+    if not os.access(place, os.W_OK):
+        raise click.UsageError(f"{value} cannot be written: {place} is not writable by this user")
+
+
 common_options = _shared(
     "common",
     (("--model", "-m"), {"metavar": "MODEL", "help": "The Juju model, as `juju --model` takes it."}),
@@ -106,7 +136,7 @@ common_options = _shared(
 )
 packet_options = _shared(
     "packets",
-    (("--protocol",), {"type": click.Choice(("icmp", "tcp", "udp")), "help": "What is sent; default icmp."}),
+    (("--protocol",), {"type": _choice(("icmp", "tcp", "udp")), "help": "What is sent; default icmp."}),
     (("--port",), {"type": click.IntRange(1, 65535), "help": "Destination port of tcp and udp."}),
     (("--count",), {"type": click.IntRange(1, 200), "help": "How many packets are sent; default 5."}),
     (("--interval",), {"type": click.FloatRange(0.05, 5), "help": "Seconds between two packets; default 0.2."}),
@@ -122,16 +152,32 @@ packet_options = _shared(
 )
 output_options = _shared(
     "output",
-    (("--format", "-f"), {"type": click.Choice(FORMATS), "help": "The form of the report; default text."}),
-    (("--output", "-o"), {"metavar": "FILE", "help": "Write the report into a file."}),
+    (("--format", "-f"), {"type": _choice(FORMATS), "help": "The form of the report; default text."}),
+    (("--output", "-o"), {"metavar": "FILE", "type": _file, "help": "Write the report into a file."}),
 )
 captures_option = _shared(
-    "output", (("--captures",), {"metavar": "FOLDER", "help": "Write the packets that were captured into a folder."})
+    "output",
+    (
+        ("--captures",),
+        {
+            "metavar": "FOLDER",
+            "type": _folder,
+            "help": "Write the packets that were captured into a folder.",
+        },
+    ),
 )
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("ovs-pathfinder")
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="ovs-pathfinder", message="%(version)s")
+@click.version_option(_version(), message="%(version)s")
+@common_options
 @click.pass_context
 def main(context: click.Context) -> None:
     """Find where packets die between two ports of an OpenStack cloud, through the units of ovs-pathfinder.
@@ -139,7 +185,7 @@ def main(context: click.Context) -> None:
     Exit status: 0 the path is ok, 1 broken or degraded, 2 it cannot be told, 3 something is wrong with what was typed
     or with the environment, 130 interrupted.
     """
-    context.obj = Given()
+    context.ensure_object(Given)
 
 
 @main.command()
@@ -147,7 +193,7 @@ def main(context: click.Context) -> None:
 @click.argument("destination")
 @click.option(
     "--trial",
-    type=click.Choice(TRIALS),
+    type=_choice(TRIALS),
     default="ask",
     show_default=True,
     help="Which trial is made where packets are lost: the one that the report calls for (ask before, or auto), a "
@@ -165,19 +211,38 @@ def trace(given: Given, source: str, destination: str, trial: str) -> int:
     an amphora.
     """
     from ..report import outcome
-    from . import engine
+    from . import engine, juju
 
     settings = given.settings()
+    client = _client(given.common)
 
     async def work(by: "engine.Engine", shown: "view.Silent") -> "outcome.Outcomes":
         pair = engine.Pair(source, destination)
-        found = await by.trace(pair, settings, cast("engine.Trial", trial), shown.confirm)
+        try:
+            found = await by.trace(pair, settings, cast("engine.Trial", trial), shown.confirm)
+        except juju.ActionFailed as failure:
+            unknown = await _unknown_units(client, given.common.application, pair)
+            raise errors.PathfinderError(f"{failure}{unknown}") from failure
         return outcome.Outcomes(paths=(found,))
 
-    return _told(given, _with_engine(given, work))
+    return _told(given, _with_engine(given, work, client))
 
 
-@main.command()
+async def _unknown_units(client: "juju.Juju", application: str, pair: "engine.Pair") -> str:
+    """Name the units that there are, where an end of a path is called as a unit is, and is none; else nothing."""
+    from . import juju, printed
+
+    if not any(map(printed.is_target, (pair.source, pair.destination))):
+        return ""
+    try:
+        known = [one.principal for one in await client.units(application)]
+    except juju.JujuError:
+        return ""
+    unknown = [one for one in (pair.source, pair.destination) if printed.is_target(one) and one not in known]
+    return f"; {unknown[0]} has no unit of {application} beside it, {', '.join(known)} have" if unknown else ""
+
+
+@main.command(short_help="Trace from every unit of Octavia to every amphora.")
 @click.option("--source", "sources", multiple=True, metavar="UNIT", help="Sweep from this unit of Octavia alone.")
 @click.option("--status", default="", help="Sweep amphorae of this status alone, such as BOOTING.")
 @click.option("--loadbalancer", default="", metavar="NAME", help="Sweep amphorae of this load balancer alone.")
@@ -226,7 +291,7 @@ def sweep(given: Given, sources: tuple[str, ...], status: str, loadbalancer: str
 @main.command(name="list")
 @click.option("--status", default="", help="Only amphorae of this status, such as BOOTING.")
 @click.option("--loadbalancer", default="", metavar="NAME", help="Only amphorae of this load balancer.")
-@click.option("--format", "-f", "form", type=click.Choice(("text", "json")), default="text", show_default=True)
+@click.option("--format", "-f", "form", type=_choice(("text", "json")), default="text", show_default=True)
 @common_options
 @click.pass_obj
 def list_(given: Given, status: str, loadbalancer: str, form: str) -> int:
@@ -252,7 +317,7 @@ def list_(given: Given, status: str, loadbalancer: str, form: str) -> int:
     return OK
 
 
-@main.command()
+@main.command(short_help="Report on a run that was made before.")
 @click.argument("run")
 @output_options
 @common_options
@@ -270,10 +335,10 @@ def report(given: Given, run: str) -> int:
 def _complete_codes(context: click.Context, parameter: click.Parameter, text: str) -> list[str]:
     from ..diagnosis import codes
 
-    return [one for one in codes.MEANINGS if one.startswith(text)]
+    return [one for one in codes.MEANINGS if one.startswith(text.lower())]
 
 
-@main.command()
+@main.command(short_help="Say what a diagnosis means, and what to do.")
 @click.argument("code", required=False, shell_complete=_complete_codes)
 def explain(code: str | None) -> int:
     """Say what a diagnosis means, and what to do; without CODE, name them all."""
@@ -288,6 +353,7 @@ def explain(code: str | None) -> int:
             text = textwrap.fill(one.meaning, 80 - width - 2, break_on_hyphens=False)
             click.echo(f"{name:{width}}  {text}".replace("\n", "\n" + " " * (width + 2)))
         return OK
+    code = code.lower()
     if code not in codes.MEANINGS:
         near = difflib.get_close_matches(code, codes.MEANINGS, 3)
         hint = f"did you mean {' or '.join(near)}?" if near else "`ovs-pathfinder explain` names them all"
@@ -299,7 +365,7 @@ def explain(code: str | None) -> int:
     return OK
 
 
-@main.command(name="clean-up")
+@main.command(name="clean-up", short_help="Undo what is left of temporary changes.")
 @click.argument("units", nargs=-1, metavar="[UNIT]...")
 @click.option("--dry-run", is_flag=True, help="Say what would be undone, and change nothing.")
 @common_options
@@ -322,7 +388,12 @@ def clean_up(given: Given, units: tuple[str, ...], dry_run: bool) -> int:
         return f"{answer.unit}: {lines}", True
 
     async def work(by: "engine.Engine", shown: "view.Silent") -> list[tuple[str, bool]]:
-        names = units or [one.name for one in await client.units(given.common.application)]
+        known = [one.name for one in await client.units(given.common.application)]
+        if unknown := [one for one in units if one not in known]:
+            raise errors.PathfinderError(
+                f"{unknown[0]!r} is no unit of {given.common.application}; there are {', '.join(known)}"
+            )
+        names = units or known
         return list(await asyncio.gather(*(on(by, name) for name in names)))
 
     answers = _with_engine(given, work, client)
@@ -362,7 +433,7 @@ def _with_engine(
     async def guarded(shown: view.Silent) -> Value:
         by = engine.Engine(asked, given.common.application, shown.tell, keep=captures.keep if captures else None)
         try:
-            return await interruption.guarded(by, work(by, shown), shown.say)
+            return await interruption.guarded(by, work(by, shown), shown.say, shown.withdraw)
         finally:
             for file in captures.files if captures else ():
                 shown.say(f"captured: {file}")
@@ -381,7 +452,12 @@ def _told(given: Given, found: "outcome.Outcomes") -> int:
         try:
             pathlib.Path(given.output.output).write_text(text, encoding="utf-8")
         except OSError as error:
-            raise errors.PathfinderError(f"{given.output.output} cannot be written: {error.strerror}") from error
+            view.show(text)
+            runs = ", ".join(one.plan.run for one in found.paths if one.plan) or "without a run"
+            raise errors.PathfinderError(
+                f"{given.output.output} cannot be written ({error.strerror}), so the report is on stdout; "
+                f"`ovs-pathfinder report` tells it again: {runs}"
+            ) from error
     else:
         view.show(text)
     return {"ok": OK, "degraded": BROKEN, "broken": BROKEN, "cannot-tell": UNKNOWN}[found.worst]
@@ -397,8 +473,9 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
 def status(arguments: Sequence[str] | None = None) -> int:
     """Run the command, and return its exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        found: Any = main.main(arguments, prog_name="ovs-pathfinder", standalone_mode=False)
+        found: Any = main.main(words or ["--help"], prog_name="ovs-pathfinder", standalone_mode=False)
     except click.ClickException as error:
         _complain(error.format_message())
         return WRONG
@@ -412,7 +489,7 @@ def status(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except Exception as error:
-        return _unexpected(error, "--debug" in (sys.argv if arguments is None else arguments))
+        return _unexpected(error, "--debug" in words)
     return found if isinstance(found, int) else OK
 
 

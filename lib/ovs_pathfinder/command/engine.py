@@ -218,7 +218,10 @@ class Engine:
                 raise AssertionError  # the loop returns or raises
         way.run = result(answer, "run")
         self._tell(way, "plan", "", answer.unit)
-        return tuple(result(answer, "units").split())
+        units = tuple(result(answer, "units").split())
+        if not units:
+            raise errors.PathfinderError(f"the plan of run {way.run} names no unit, so there is nothing to probe")
+        return units
 
     async def _try(self, way: _Way, wanted: "_Wanted", settings: Settings) -> None:
         if wanted.kind == "flows":
@@ -263,9 +266,8 @@ class Engine:
         async with self.turns.at(self.leader):
             self._tell(way, "report", "putting the evidence together")
             answer = await self.ask(self.leader, "path-report", params, CLEAN_UP, way.pair, "report")
-        self._tell(way, "report", "", answer.unit)
         plan = read(path.Plan, answer, "path")
-        return outcome.Outcome(
+        found = outcome.Outcome(
             source=way.pair.source or plan.source.label,
             destination=way.pair.destination or plan.destination.label,
             note=way.pair.note,
@@ -275,6 +277,9 @@ class Engine:
             next=tuple(answer.results.get("next", "").splitlines()),
             seconds=round(time.monotonic() - way.began, 3),
         )
+        if found.diagnosis is not None:  # whoever is asked for a trial next must know what it is about
+            self._tell(way, "report", f"{found.verdict}: {found.diagnosis.summary}", answer.unit)
+        return found
 
     async def ask(
         self, unit: str, action: str, params: Mapping[str, Any], within: float, pair: Pair, stage: Stage

@@ -19,13 +19,24 @@ class Interrupted(Exception):  # noqa: N818 - not an error
         super().__init__("; ".join(sentences))
 
 
-async def guarded(by: engine.Engine, work: Coroutine[Any, Any, Value], say: Callable[[str], None]) -> Value:
+def _nothing_is_asked() -> bool:
+    return False
+
+
+async def guarded(
+    by: engine.Engine,
+    work: Coroutine[Any, Any, Value],
+    say: Callable[[str], None],
+    withdraw: Callable[[], bool] = _nothing_is_asked,
+) -> Value:
     """Do some work; where a signal ends it, leave nothing behind. A second signal ends the waiting for that.
 
     Args:
         by: Who asks units in this work.
         work: The work.
         say: Is told what happens after a signal.
+        withdraw: Takes back the question that the operator is being asked, and returns whether there was one: then a
+            signal is a no, and what is known already is told.
 
     Raises:
         Interrupted: A signal came.
@@ -36,6 +47,8 @@ async def guarded(by: engine.Engine, work: Coroutine[Any, Any, Value], say: Call
 
     def stop(current: "asyncio.Future[Any]", text: str) -> None:
         nonlocal stopped
+        if withdraw():
+            return
         stopped = True
         say(text)
         current.cancel()

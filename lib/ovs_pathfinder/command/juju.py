@@ -5,6 +5,7 @@ it runs. It gets a session of its own: Ctrl-C is for this process alone, which t
 """
 
 import asyncio
+import collections
 import contextlib
 import dataclasses
 import json
@@ -14,9 +15,10 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from .. import errors
+from . import printed
 
 ANSWER = 30.0
 """Seconds that Juju may take to answer a question that waits for no action."""
@@ -28,18 +30,16 @@ _QUEUED = re.compile(r"^\s*- task (?P<task>\d+) on (?:unit-)?(?P<unit>\S+)")
 _SAID = re.compile(r"^\d\d:\d\d:\d\d (?P<text>.+)$")
 _LOGGED = re.compile(r"^\S+ \S+ \S+ \S+ ")
 """The time before a line of the log, as Go prints it: 2022-03-14 10:15:00 +0000 UTC."""
-_LATE = re.compile(r"timed out|timeout")
-_MOST_PRINTED = 300
-_LONGEST_LINE = 2**20
-
-Tree = dict[str, Any]
-"""What Juju prints as JSON."""
+_MOST_PRINTED = 64 * 2**20
+"""Bytes of stdout; the evidence of a unit is some MB."""
+_LONGEST_LINE, _MOST_LINES = 2**16, 5000
+"""Of stderr: bytes that are kept of each line, and lines."""
 
 Log = Callable[[str], None]
 
 
-class JujuError(errors.PathfinderError):
-    """Juju refused, or could not be asked."""
+JujuError = printed.JujuError
+Unit = printed.Unit
 
 
 class ActionFailed(errors.PathfinderError):
@@ -67,19 +67,6 @@ class Answer:
 
     unit: str
     results: Mapping[str, str]
-
-
-@dataclasses.dataclass(frozen=True)
-class Unit:
-    """A unit of the charm, as `juju status` shows it."""
-
-    name: str
-    principal: str
-    is_octavia: bool
-    """Whether the principal's charm is Octavia's."""
-    leader: bool
-    lost: bool
-    """Whether its agent is not heard of."""
 
 
 @dataclasses.dataclass
@@ -122,7 +109,8 @@ class Juju:
             said = await self._ask("version", has_model=False)
             self._version = said.strip()
             if not re.match(r"\d+\.", self._version):
-                raise JujuError(f"`{self.binary} version` says {said[:80].strip()!r}; name the Juju client with --juju")
+                shown = printed.quoted(said, 80)
+                raise JujuError(f"`{self.binary} version` says {shown!r}; name the Juju client with --juju")
         return self._version
 
     async def is_old(self) -> bool:
@@ -135,15 +123,16 @@ class Juju:
         Raises:
             JujuError: The model has no such application, or it has no units.
         """
-        status: Tree = json.loads(await self._ask("status", "--format", "json"))
-        applications = _branches(status, "applications")
-        if application not in applications:
-            model = self.model or status["model"]["name"]
+        if not printed.is_application(application):
+            raise JujuError(f"{application!r} is no application's name; give --application as `juju status` shows it")
+        told = printed.read(printed.STATUS, "status", await self._ask("status", "--format", "json"))
+        if application not in told.applications:
+            model = self.model or printed.quoted(told.model.name)
             raise JujuError(
                 f"there is no application {application} in the model {model}; deploy it there, "
                 "or say --application or --model"
             )
-        found = sorted(_units(applications, application), key=lambda one: int(one.name.rpartition("/")[2]))
+        found = told.units(application)
         if not found:
             raise JujuError(f"the application {application} has no units; integrate it with octavia and nova-compute")
         return found
@@ -167,6 +156,8 @@ class Juju:
             TooLate: It did not end in time.
             JujuError: Juju did not take it.
         """
+        if not printed.is_target(unit):
+            raise JujuError(f"{printed.quoted(unit, 80)!r} is no unit's name; give one such as ovs-pathfinder/0")
         begun = _Begun(unit=unit, is_undoing=action in _UNDOING)
         steps = self._run_old if await self.is_old() else self._run_new
         doing = asyncio.ensure_future(steps(begun, action, params, within, log or _ignore))
@@ -178,14 +169,14 @@ class Juju:
         except asyncio.CancelledError:
             await self._withdraw(begun, doing)
             raise
-        except TooLate:
+        except errors.PathfinderError:  # whether it goes on is not known
             await self._cancel(begun)
             raise
         return answer(found, begun.unit, action)
 
     async def _run_new(
         self, begun: _Begun, action: str, params: Mapping[str, Any], within: float, log: Log
-    ) -> Mapping[str, Any]:
+    ) -> printed.Task:
         def read(line: str) -> None:
             if (found := _QUEUED.match(line)) and not begun.task:
                 begun.task, begun.unit = found["task"], _unit_name(found["unit"], begun.unit)
@@ -194,18 +185,20 @@ class Juju:
                 log(said["text"])
 
         with _file(params, self.binary) as options:
-            command = ("run", "--format", "json", "--wait", f"{within:g}s", begun.unit, action, *options)
+            command = ("run", "--format", "json", "--wait", f"{within:g}s", *options, "--", begun.unit, action)
             status, out, err = await self._call(command, read=read)
         if not out.strip():
-            if _LATE.search(err):
+            if printed.is_late(err):
                 raise TooLate(begun.unit, action, within)
-            raise self._refused(command, status, err)
-        answers: dict[str, Tree] = json.loads(out)
+            raise printed.refusal("run", status, err)
+        answers = printed.read(printed.TASKS, "run", out)
+        if not answers:
+            raise JujuError(f"`juju run` printed no answer of {begun.unit}; run it again")
         return next(iter(answers.values()))
 
     async def _run_old(
         self, begun: _Begun, action: str, params: Mapping[str, Any], within: float, log: Log
-    ) -> Mapping[str, Any]:
+    ) -> printed.Task:
         heard: list[str] = []
 
         def read(line: str) -> None:
@@ -214,20 +207,22 @@ class Juju:
                 log(said["text"])
 
         with _file(params, self.binary) as options:
-            command = ("run-action", "--format", "json", begun.unit, action, *options)
+            command = ("run-action", "--format", "json", *options, "--", begun.unit, action)
             status, out, err = await self._call(command)
         if status or not out.strip():
-            raise self._refused(command, status, err)
-        begun.task = str(json.loads(out)["Action queued with id"])
+            raise printed.refusal("run-action", status, err)
+        begun.task = printed.read(printed.QUEUED, "run-action", out).task
         begun.queued.set()
-        command = ("show-action-output", "--format", "json", "--wait", f"{within:g}s", begun.task)
+        command = ("show-action-output", "--format", "json", "--wait", f"{within:g}s", "--", begun.task)
         status, out, err = await self._call(command, read=read)
-        found: Mapping[str, Any] = json.loads(out) if out.strip() else {}
-        if found.get("status") in ("pending", "running") or (not found and _LATE.search(err)):
+        if not out.strip():
+            if printed.is_late(err):
+                raise TooLate(begun.unit, action, within)
+            raise printed.refusal("show-action-output", status, err)
+        found = printed.read(printed.TASK, "show-action-output", out)
+        if found.status in ("pending", "running"):
             raise TooLate(begun.unit, action, within)
-        if not found:
-            raise self._refused(command, status, err)
-        for line in () if heard else found.get("log") or ():  # it was over before anybody could follow it
+        for line in () if heard else found.log or ():  # it was over before anybody could follow it
             log(_LOGGED.sub("", line))
         return found
 
@@ -249,7 +244,7 @@ class Juju:
         """Ask Juju to cancel a task; 2.9 knows the command by the same name."""
         if begun.task and not begun.is_undoing:
             with contextlib.suppress(JujuError):
-                await self._ask("cancel-task", begun.task)
+                await self._ask("cancel-task", "--", begun.task)
 
     async def _ask(self, *command: str, has_model: bool = True) -> str:
         """Run a command of Juju's that waits for nothing, and return its stdout."""
@@ -260,7 +255,7 @@ class Juju:
                 f"`juju {command[0]}` did not answer within {ANSWER:g} s; is the controller reachable?"
             ) from None
         if status:
-            raise self._refused(command, status, err)
+            raise printed.refusal(command[0], status, err)
         return out
 
     async def _call(
@@ -278,7 +273,6 @@ class Juju:
                 stderr=asyncio.subprocess.PIPE,
                 env={**os.environ, "NO_COLOR": "1"},
                 start_new_session=True,
-                limit=_LONGEST_LINE,
             )
         except OSError as error:
             raise JujuError(
@@ -287,7 +281,7 @@ class Juju:
         assert process.stdout is not None  # noqa: S101
         assert process.stderr is not None  # noqa: S101
         try:
-            out, lines = await asyncio.gather(process.stdout.read(), _lines(process.stderr, read))
+            out, lines = await asyncio.gather(_whole(process.stdout, name), _lines(process.stderr, read))
             status = await process.wait()
         finally:
             if process.returncode is None:
@@ -296,77 +290,63 @@ class Juju:
                 await process.wait()
         return status, out.decode(errors="replace"), "\n".join(lines)
 
-    def _refused(self, command: Sequence[str], status: int, err: str) -> JujuError:
-        """Say in one sentence why Juju did not do what it was asked."""
-        lines = [" ".join(line.split()) for line in err.splitlines() if line.strip()]
-        told = [line for line in lines if not line.startswith(("Operation ", "WARNING "))] or lines
-        said = (told[0] if told else f"exit status {status}").removeprefix("ERROR ")[:_MOST_PRINTED].rstrip(".")
-        return JujuError(f"`juju {command[0]}` failed: {said}{_hint(said)}")
-
-
-def _hint(said: str) -> str:
-    """Say what to do about the most usual refusals of Juju's."""
-    hints = (
-        (r"log ?in|credentials|permission denied|macaroon|unauthori[sz]ed", "log in with `juju login`"),
-        (r"could not determine leader|application .* not found", "is it deployed? name it with --application"),
-        (r"not defined", "refresh the charm to the revision of this command"),
-        (r"no (model|controller)|No (model|controller|selected)|model .* not found", "name the model with --model"),
-        (r"connect|refused|unreachable|no route", "is the controller reachable?"),
-    )
-    found = next((hint for pattern, hint in hints if re.search(pattern, said)), "")
-    return f"; {found}" if found else ""
-
 
 def _unit_name(tag: str, asked: str) -> str:
     """Return the unit that a tag such as `unit-ovs-pathfinder-0` stands for, without its first part."""
     name, _, number = tag.rpartition("-")
-    return f"{name}/{number}" if name and number.isdigit() else asked
+    return f"{name}/{number}" if printed.is_target(f"{name}/{number}") else asked
 
 
-def _branches(tree: Tree, name: str) -> dict[str, Tree]:
-    """Return what is below a name of Juju's output; nothing, where Juju left it out or empty."""
-    return cast("dict[str, Tree]", tree.get(name) or {})
-
-
-def _units(applications: Mapping[str, Tree], application: str) -> list[Unit]:
-    found: list[Unit] = []
-    for name, entry in applications.items():
-        for principal, host in _branches(entry, "units").items():
-            for unit, own in _branches(host, "subordinates").items():
-                if unit.rpartition("/")[0] == application:
-                    is_octavia = entry.get("charm-name", name) == "octavia"
-                    agent: Tree = own.get("juju-status", {})
-                    is_lost = agent.get("current") == "lost"
-                    found.append(Unit(unit, principal, is_octavia, bool(own.get("leader")), is_lost))
-    return found
-
-
-def answer(task: Mapping[str, Any], asked: str, action: str) -> Answer:
-    """Read a task in the shape of Juju 3 or of 2.9.
+def answer(task: printed.Task, asked: str, action: str) -> Answer:
+    """Return what a task came to.
 
     Raises:
         ActionFailed: It did not complete.
     """
-    unit = str(task.get("unit") or task.get("UnitId") or asked)
-    results = cast("dict[str, Any]", task.get("results") or {})
-    if task.get("status") != "completed":
-        said = str(task.get("message") or task.get("status") or "it told nothing")
-        if "return-code" in results or "ReturnCode" in results:
-            code = results.get("return-code", results.get("ReturnCode"))
-            said += f" (exit status {code})" if code else ""
-        raise ActionFailed(unit, action, " ".join(said.split()))
-    return Answer(unit, {key: str(value) for key, value in results.items()})
+    unit = task.unit if printed.is_target(task.unit) else asked
+    if failure := task.failure:
+        raise ActionFailed(unit, action, failure)
+    return Answer(unit, {key: str(value) for key, value in task.results.items()})
+
+
+async def _whole(stream: asyncio.StreamReader, command: str) -> bytes:
+    """Read a stream to its end.
+
+    Raises:
+        JujuError: It is longer than anything that Juju prints.
+    """
+    pieces: list[bytes] = []
+    size = 0
+    while piece := await stream.read(_LONGEST_LINE):
+        pieces.append(piece)
+        size += len(piece)
+        if size > _MOST_PRINTED:
+            raise JujuError(
+                f"`juju {command}` printed more than {_MOST_PRINTED >> 20} MiB; name the client with --juju"
+            )
+    return b"".join(pieces)
 
 
 async def _lines(stream: asyncio.StreamReader, read: Log | None) -> list[str]:
-    """Read lines to the end, and pass each on as it comes."""
-    lines: list[str] = []
-    while raw := await stream.readline():
-        line = raw.decode(errors="replace").rstrip("\n")
+    """Read lines to the end, and pass each on as it comes; the last ones are kept, and the beginning of long ones."""
+    lines: collections.deque[str] = collections.deque(maxlen=_MOST_LINES)
+
+    def take(raw: bytes) -> None:
+        line = raw[:_LONGEST_LINE].decode(errors="replace").rstrip("\r")
         lines.append(line)
         if read is not None:
             read(line)
-    return lines
+
+    rest = b""
+    while piece := await stream.read(_LONGEST_LINE):
+        *whole, last = piece.split(b"\n")
+        for one in whole:
+            take(rest + one)
+            rest = b""
+        rest = (rest + last)[:_LONGEST_LINE]
+    if rest:
+        take(rest)
+    return list(lines)
 
 
 @contextlib.contextmanager

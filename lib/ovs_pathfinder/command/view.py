@@ -45,6 +45,10 @@ class Silent:
         """Ask the operator; nobody is there."""
         return False
 
+    def withdraw(self) -> bool:
+        """Take back a question that is open, as if the answer were no; return whether there was one."""
+        return False
+
 
 class Lines(Silent):
     """A line a stage of one path, or a line a path of several; for logs and pipes."""
@@ -71,6 +75,7 @@ class Live(Lines):
         self._console = console
         self._progress = progress
         self._task = progress.add_task("", total=total if total > 1 else None)
+        self._typed: asyncio.Future[str] | None = None
 
     def say(self, sentence: str) -> None:
         """Print above what moves."""
@@ -97,13 +102,22 @@ class Live(Lines):
         self._progress.stop()
         loop = asyncio.get_running_loop()
         self._console.print(f"{text.plain(question)} [y/N] ", end="", highlight=False, markup=False)
-        typed: asyncio.Future[str] = loop.create_future()
+        typed = self._typed = loop.create_future()
         loop.add_reader(sys.stdin, lambda: typed.done() or typed.set_result(sys.stdin.readline()))
         try:
             return (await typed).strip().lower() in ("y", "yes")
         finally:
             loop.remove_reader(sys.stdin)
+            self._typed = None
             self._progress.start()
+
+    def withdraw(self) -> bool:
+        """Take back a question that is open, as if the answer were no; return whether there was one."""
+        if self._typed is None or self._typed.done():
+            return False
+        self._console.print()
+        self._typed.set_result("")
+        return True
 
 
 @contextlib.contextmanager

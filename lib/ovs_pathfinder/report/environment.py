@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import re
 import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, Literal

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Generator, Mapping
 from typing import Any, TypeVar, cast
 
 from .. import errors
-from ..command import juju
+from ..command import juju, printed
 from . import untyped
 
 Value = TypeVar("Value")
@@ -89,14 +89,15 @@ class Client:
                     name, action, model_name=self.model, action_params=dict(params)
                 )
                 ended = dict(done.data)  # at once: news of the model brings other data, which lack the results
-                return {**ended, "unit": name, "message": await _message(done, ended["status"])}
+                message = await _message(done, str(ended.get("status")))
+                return {**ended, "unit": name, "message": message, "log": ()}
 
             doing = asyncio.ensure_future(asked())
             try:
                 await asyncio.wait({doing}, timeout=within)  # a time limit of libjuju's own is none of the action's
                 if not doing.done():
                     raise juju.TooLate(name, action, within)
-                return juju.answer(doing.result(), name, action)
+                return juju.answer(printed.read(printed.TASK, f"run {action}", doing.result()), name, action)
             finally:
                 doing.cancel()
 
@@ -107,15 +108,19 @@ class Client:
             JujuError: Juju does not tell.
         """
         status = await model_status(self.model)
+        with told("reading the model's status"):
+            return sorted(self._units(status), key=lambda one: int(one.name.rpartition("/")[2]))
+
+    def _units(self, status: Any) -> list[juju.Unit]:
         found: list[juju.Unit] = []
-        for name, entry in status.applications.items():
+        for name, entry in untyped.branches(status.applications).items():
             is_octavia = _charm(entry.charm) == "octavia" or name == "octavia"
             for principal, host in untyped.branches(entry.units).items():
                 for unit, own in untyped.branches(host.subordinates).items():
-                    if unit.rpartition("/")[0] == self.application:
+                    if printed.is_target(unit) and unit.rpartition("/")[0] == self.application:
                         lost = own.agent_status is not None and own.agent_status.status == "lost"
                         found.append(juju.Unit(unit, principal, is_octavia, bool(own.leader), lost))
-        return sorted(found, key=lambda one: int(one.name.rpartition("/")[2]))
+        return found
 
     async def _leader(self) -> str:
         """Return the unit that leads; zaza's own function for it does not look among subordinates."""

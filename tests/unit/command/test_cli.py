@@ -80,7 +80,15 @@ def test_what_cannot_be_told_has_a_status_of_its_own(client: model.Model, capsys
         (["trace", "octavia/0", "fc00::1", "--protocol", "tcp"], "--protocol tcp needs --port"),
         (["trace", "octavia/0", "fc00::1", "--port", "80"], "--port goes with --protocol tcp or udp"),
         (["trace", "octavia/0", "fc00::1", "--format", "yaml"], "'yaml' is not one of"),
-        (["trace", "octavia/0", "fc00::1", "-o", "/nowhere/x"], "/nowhere/x cannot be written: No such file"),
+        (
+            ["trace", "octavia/9", "fe80::1"],
+            "; octavia/9 has no unit of ovs-pathfinder beside it, octavia/0, octavia/1, ",
+        ),
+        (
+            ["clean-up", "ovs-pathfinder/9"],
+            "'ovs-pathfinder/9' is no unit of ovs-pathfinder; there are ovs-pathfinder/0, ",
+        ),
+        (["clean-up", "--", "--help"], "'--help' is no unit of ovs-pathfinder; there are ovs-pathfinder/0, "),
         (["sweep", "--source", "octavia/9"], "octavia/9 is no unit of Octavia with the charm"),
         (["sweep", "--network", "a", "--status", "ERROR"], "--network goes with neither --status nor --loadbalancer"),
         (["report", "20200101t000000-000000"], "run '20200101t000000-000000' is not known here"),
@@ -97,6 +105,75 @@ def test_what_is_wrong_is_one_sentence(
     assert err.startswith("ovs-pathfinder: ")
     assert said in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-o", "/nowhere/x"], "/nowhere/x cannot be written: there is no folder /nowhere"),
+        (["-o", "/etc/passwd/x"], "/etc/passwd/x cannot be written: there is no folder /etc/passwd"),
+        (["-o", "/proc"], "/proc cannot be written: it is a folder"),
+        (["--captures", "/etc/passwd/x"], "/etc/passwd/x cannot be written: /etc/passwd is no folder"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(
+    client: model.Model, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+):
+    status, out, err = typed(capsys, "trace", "octavia/0", "fc00::1", *words)
+
+    assert (status, out, err) == (3, "", f"ovs-pathfinder: {said}\n")
+    assert client.asked == []
+
+
+def test_a_report_that_cannot_be_written_in_the_end_goes_to_stdout(
+    client: model.Model, capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path
+):
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    client.before = lambda unit, action: folder.rmdir() if action == "path-report" else None
+
+    status, out, err = typed(capsys, "trace", "octavia/0", "fc00::1", "-q", "-o", str(folder / "x"))
+
+    (run,) = client.plans
+    assert status == 3
+    assert out.startswith(f"Path report {run}: OK")
+    assert "cannot be written (No such file or directory), so the report is on stdout; " in err
+    assert err.endswith(f"`ovs-pathfinder report` tells it again: {run}\n")
+
+
+def test_options_of_all_commands_may_stand_before_the_command(
+    client: model.Model, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    made: list[tuple[str, str]] = []
+    real = juju.Juju
+
+    def remembered(binary: str = "", name: str = "") -> Any:
+        made.append((binary, name))
+        return real(binary, name)
+
+    monkeypatch.setattr(juju, "Juju", remembered)
+    before = typed(capsys, "--model", "m", "--juju", "j", "-q", "trace", "octavia/0", "fc00::1", "--protocol", "ICMP")
+    after = typed(capsys, "trace", "octavia/0", "fc00::1", "--model", "m", "--juju", "j", "-q", "--protocol", "icmp")
+    typed(capsys, "--model", "m", "list", "--model", "n", "-q")
+
+    assert made == [("j", "m"), ("j", "m"), ("", "n")]
+    assert (before[0], before[2]) == (after[0], after[2]) == (0, "")
+
+
+def test_without_arguments_it_is_the_help(capsys: pytest.CaptureFixture[str]):
+    status, out, err = typed(capsys)
+
+    assert (status, err) == (0, "")
+    assert out == typed(capsys, "--help")[1]
+    assert "..." not in out.partition("Commands:")[2]
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]):
+    assert re.fullmatch(r"\d+\.\d+\S*\n", typed(capsys, "--version")[1])
+
+
+def test_codes_are_read_in_any_case_of_letters(capsys: pytest.CaptureFixture[str]):
+    assert typed(capsys, "explain", "Foreign-FLOW") == typed(capsys, "explain", "foreign-flow")
 
 
 def test_errors_of_its_own_are_sentences_too(

@@ -96,6 +96,31 @@ def test_sweep_that_is_interrupted_cleans_up_where_it_was_at_work():
     assert client.left == set()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_at_the_question_is_a_no_and_nothing_is_lost(number: signal.Signals):
+    client = model.Model(worlds={"fc00::1": DISOBEYED})
+    told: list[engine.Event] = []
+    by = engine.Engine(client, tell=told.append)
+    asked: list[asyncio.Future[bool]] = []
+
+    async def confirm(question: str) -> bool:
+        assert any(one.text.startswith("broken: ") for one in told)  # the verdict comes before the question
+        asked.append(asyncio.get_running_loop().create_future())
+        os.kill(os.getpid(), number)
+        return await asked[0]
+
+    def withdraw() -> bool:
+        asked[0].set_result(False)
+        return True
+
+    async def work() -> str:
+        work = by.trace(engine.Pair("octavia/0", "fc00::1"), engine.Settings(), "ask", confirm)
+        return (await interruption.guarded(by, work, list[str]().append, withdraw)).verdict
+
+    assert asyncio.run(asyncio.wait_for(work(), test_sweep.LIMIT)) == "broken"
+    assert "try-flows" not in {action for _, action in client.asked}
+
+
 def test_work_that_is_not_interrupted_is_done_and_signals_are_as_before():
     before = signal.getsignal(signal.SIGINT)
 

@@ -20,10 +20,10 @@ def client(lab: conftest.Lab, monkeypatch: pytest.MonkeyPatch) -> juju.Juju:
     return juju.Juju(str(conftest.JUJU), "lab")
 
 
-def saying(folder: pathlib.Path, script: str) -> juju.Juju:
+def saying(folder: pathlib.Path, script: str, version: str = "3.6.9") -> juju.Juju:
     """Return a client whose `juju` is a script."""
     place = folder / "juju"
-    place.write_text(f"#!/bin/sh\n[ $1 = version ] && {{ echo 3.6.9-ubuntu-amd64; exit; }}\n{script}\n")
+    place.write_text(f"#!/bin/sh\n[ $1 = version ] && {{ echo {version}-ubuntu-amd64; exit; }}\n{script}\n")
     place.chmod(place.stat().st_mode | stat.S_IXUSR)
     return juju.Juju(str(place))
 
@@ -200,25 +200,67 @@ def test_client_is_found_by_name_and_kept_by_path(tmp_path: pathlib.Path, monkey
     assert by_name == juju.Juju().binary == place
 
 
+REGISTER = "register one with `juju register`, or create one with `juju bootstrap`"
+LOG_IN = "log in with `juju login`"
+REACH = "is the controller reachable? try `juju status`"
+CHOOSE = "name the model with --model, or select one with `juju switch`"
+
+
 @pytest.mark.parametrize(
     ("said", "hint"),
     [
-        ("ERROR No selected controller.", "name the model with --model"),
-        ("ERROR No controllers registered.", "name the model with --model"),
-        ('ERROR model "admin/x" not found', "name the model with --model"),
-        ("ERROR cannot get discharge: please log in", "log in with `juju login`"),
-        ("ERROR invalid entity name or password (unauthorized access)", "log in with `juju login`"),
-        ("ERROR dial tcp 10.0.0.1:17070: connect: connection refused", "is the controller reachable?"),
+        ('No controllers registered.\n\nPlease either create a new controller using "juju bootstrap"', REGISTER),
+        ("No selected controller.", "select one with `juju switch`, or name the model with --model"),
+        ("controller elsewhere not found", "name the model with --model CONTROLLER:MODEL"),
+        ('No selected model.\n\nOnly the controller model exists. Use "juju add-model"', CHOOSE),
+        ("No model in focus.", CHOOSE),
+        ("current model for controller ctl not found", CHOOSE),
+        ('model "admin/x" not found', "name the model with --model; `juju models` lists them"),
+        ('model "admin/x" has been removed from the controller', "name the model with --model; `juju models`"),
+        ("not logged in", LOG_IN),
+        ("cannot get discharge: please log in", LOG_IN),
+        ('cannot log into controller "ctl": invalid entity name or password (unauthorized access)', LOG_IN),
+        ("account details not found", LOG_IN),
+        ("permission denied", "log in with `juju login` as a user who may write to the model"),
+        ("unable to connect to API: dial tcp 10.0.0.1:17070: connect: connection refused", REACH),
+        ("unable to connect to API: dial tcp 10.0.0.1:17070: i/o timeout", REACH),
+        ("unable to connect to API: x509: certificate signed by unknown authority", "the controller's certificate"),
+        ("connection is shut down", REACH),
+        ("lookup ctl.example on 10.0.0.2:53: no such host", REACH),
+        ("login failed: upgrade in progress", LOG_IN),
     ],
 )
-def test_trouble_with_the_controller_comes_with_a_hint(tmp_path: pathlib.Path, said: str, hint: str):
-    client = saying(tmp_path, f"echo '{said}' >&2; exit 1")
+@pytest.mark.parametrize("before", ["", "please enter password for admin on ctl: \n", "WARNING old\n"])
+def test_trouble_with_the_controller_comes_with_what_to_do(tmp_path: pathlib.Path, before: str, said: str, hint: str):
+    (tmp_path / "said").write_text(f"{before}ERROR {said}\n")
+    client = saying(tmp_path, f"cat {tmp_path / 'said'} >&2; exit 1")
 
     with pytest.raises(juju.JujuError) as caught:
         run(client, "ovs-pathfinder/0", "clean-up")
 
-    assert str(caught.value).startswith("`juju run` failed: ")
-    assert str(caught.value).endswith(f"; {hint}")
+    first = said.splitlines()[0].rstrip(".")
+    assert str(caught.value).startswith(f"`juju run` failed: {first}; {hint}")
+    assert "ovs-pathfinder/0" not in str(caught.value)
+
+
+@pytest.mark.parametrize("version", ["2.9.50", "3.6.9"])
+def test_a_client_that_cannot_connect_is_no_unit_that_is_late(tmp_path: pathlib.Path, version: str):
+    client = saying(tmp_path, "echo 'ERROR unable to connect to API: i/o timeout' >&2; exit 1", version)
+
+    with pytest.raises(juju.JujuError, match="is the controller reachable"):
+        run(client, "ovs-pathfinder/0", "clean-up")
+
+
+@pytest.mark.parametrize("name", ["--help", "", "a/0; sh", "ovs-pathfinder/01", "Ovs/0", "a/0\nb/1", "a/-1", "1/0"])
+def test_what_is_no_unit_s_name_is_never_handed_to_juju(tmp_path: pathlib.Path, name: str):
+    client = saying(tmp_path, f"touch {tmp_path / 'asked'}")
+
+    with pytest.raises(juju.JujuError, match="is no unit's name; give one such as ovs-pathfinder/0"):
+        run(client, name, "clean-up")
+    with pytest.raises(juju.JujuError, match="is no application's name"):
+        asyncio.run(client.units(name))
+
+    assert not (tmp_path / "asked").exists()
 
 
 def test_controller_that_says_nothing_is_not_waited_for_for_ever(

@@ -96,6 +96,22 @@ def test_operator_is_asked_on_a_terminal(
     assert "Shall flows be tried? [y/N] " in live[1].getvalue()
 
 
+def test_a_question_that_is_taken_back_is_a_no(live: tuple[view.Live, Terminal], monkeypatch: pytest.MonkeyPatch):
+    ours, theirs = pty.openpty()
+    shown_ = live[0]
+
+    async def asked() -> bool:
+        asyncio.get_running_loop().call_soon(shown_.withdraw)
+        return await shown_.confirm("Shall flows be tried?")
+
+    with os.fdopen(theirs) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        assert asyncio.run(asked()) is False
+    os.close(ours)
+    assert not shown_.withdraw()
+    assert not view.Silent().withdraw()
+
+
 def test_nobody_is_asked_where_stdin_is_no_terminal(live: tuple[view.Live, Terminal], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
 

@@ -164,3 +164,36 @@ def test_zaza_s_own_loop_does_not_wait_for_itself():
 
     with pytest.raises(errors.PathfinderError, match="called on zaza's own loop"):
         client.run(within, 5)
+
+
+@pytest.mark.parametrize(
+    ("status", "answered"),
+    [("completed", ["a"]), ("completed", "text"), (["completed"], {}), (None, {}), ("failed", None), (1, {"a": 1})],
+)
+def test_an_answer_of_another_shape_is_one_sentence(status: Any, answered: Any, monkeypatch: pytest.MonkeyPatch):
+    async def run_action(*_: Any, **__: Any) -> Any:
+        return types.SimpleNamespace(data={"status": status, "results": answered, "message": "it is so"})
+
+    monkeypatch.setattr(client, "_MESSAGE", 0.0)
+    monkeypatch.setattr(untyped, "MODEL", types.SimpleNamespace(async_run_action=run_action))
+
+    with pytest.raises(errors.PathfinderError) as caught:
+        asyncio.run(client.Client("ovs-pathfinder").run(UNIT, "probe-path", {}, within=5))
+
+    assert "\n" not in str(caught.value)
+    assert "error of its own" not in str(caught.value)
+
+
+@pytest.mark.parametrize("applications", [None, [], {"octavia": None}, {"octavia": types.SimpleNamespace()}])
+def test_a_status_of_another_shape_is_one_sentence_or_no_units(applications: Any, monkeypatch: pytest.MonkeyPatch):
+    async def get_status(*_: Any, **__: Any) -> Any:
+        return types.SimpleNamespace(applications=applications)
+
+    monkeypatch.setattr(untyped, "MODEL", types.SimpleNamespace(async_get_status=get_status))
+    asked = client.Client("ovs-pathfinder").units()
+
+    if not applications:
+        assert asyncio.run(asked) == []
+        return
+    with pytest.raises(juju.JujuError, match=r"^reading the model's status failed: [^\n]+$"):
+        asyncio.run(asked)
