@@ -100,7 +100,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
             evidence.append(found.results["evidence"])
             put(f"probe-path-{unit.replace('/', '-')}", found.results)
         report = await charm.run(
-            "ovs-pathfinder/leader", "path-report", {**run, "evidence": "\n".join(evidence)}, within=9
+            "ovs-pathfinder/leader", "path-report", {**run, "format": "json", "evidence": "\n".join(evidence)}, within=9
         )
         put("path-report", report.results)
         put("list-amphorae", (await charm.run("ovs-pathfinder/0", "list-amphorae", {}, within=9)).results)
