@@ -58,6 +58,11 @@ class Account:
     together: Together
     asked_back: Loss | None = None
     """Where the guest's question for the source's MAC address, or its answer, was lost: it cannot reply without."""
+    held: int = 0
+    """Packets that the source's kernel kept back, as nothing answered its question for the destination's MAC address: a
+    consequence of the loss, and not among those that were sent."""
+    held_back: int = 0
+    """Packets whose answers the guest kept back for the same reason; they are left out, too."""
 
     def seen(self, point: path.Point, direction: path.Direction) -> int | None:
         """Return how many packets a point saw; None where it was not watched."""
@@ -82,7 +87,11 @@ def draw_up(plan: path.Plan, source: record.Evidence, destination: record.Eviden
     near = source.observation("source-port")
     if near is not None and not near.forward and near.neighbours.solicited and not probe.answered:
         return _of_neighbours(plan, holders, together)
-    sent = frozenset(probe.sent[missed:] if is_usable else probe.sent)
+    back = _asked_back(plan, holders)
+    every = frozenset(probe.sent[missed:] if is_usable else probe.sent)
+    held = _held(source, near, every)
+    unable = _unable(holders["destination"], back, every - held)
+    sent = every - held - unable
     stations = _closed(
         [
             Station(direction, point, frozenset(_packets(found, direction)) & sent)
@@ -90,26 +99,63 @@ def draw_up(plan: path.Plan, source: record.Evidence, destination: record.Eviden
         ]
     )
     losses = _losses(stations, sent, probe.answered if plan.protocol != "udp" else None)
-    back = _asked_back(plan, holders)
-    return Account("probe", len(sent), probe.answered, stations, losses, together, back)
+    if held and not losses:
+        return _of_neighbours(plan, holders, together)  # the question alone is lost, or its answer
+    return Account("probe", len(sent), probe.answered, stations, losses, together, back, len(held), len(unable))
+
+
+def _held(source: record.Evidence, near: record.Observation | None, sent: frozenset[str]) -> frozenset[str]:
+    """Return the packets that the source's kernel kept back: the neighbour entry ran out while others were under way.
+
+    Where none came out at all, the question is followed instead, or the source is silent.
+    """
+    if not source.unresolved or near is None or not near.forward:
+        return frozenset()
+    return sent - frozenset(near.forward)
+
+
+def _unable(destination: record.Evidence | None, asked_back: Loss | None, sent: frozenset[str]) -> frozenset[str]:
+    """Return the packets that came to a guest which answered others, and then asked for the source's MAC in vain."""
+    far = destination.observation("destination-port") if destination is not None else None
+    if asked_back is None or far is None or not far.reply:
+        return frozenset()
+    return sent & frozenset(far.forward) - frozenset(far.reply)
 
 
 def large(
     plan: path.Plan, source: record.Evidence, destination: record.Evidence | None, together: Together
 ) -> tuple[Loss, ...]:
-    """Follow the packets that are as large as the network allows; nothing is lost where one of them was answered."""
+    """Follow the packets that are as large as the network allows; nothing is lost where one of them was answered.
+
+    Of TCP and UDP the way there is followed, and on the way back the answers to echo requests, as far as there are any.
+    They are sent at once and need no answer, so that a unit which may have come late says nothing of them.
+    """
     probe = source.large
     if probe is None or not probe.transmitted or probe.answered:
         return ()
-    holders = {"source": source, "destination": destination if together != "no" else None}
-    sent = frozenset(probe.sent)
+    is_echo = plan.protocol == "icmp"
+    is_usable = together == "proven" or (is_echo and together == "likely")
+    holders = {"source": source, "destination": destination if is_usable else None}
     stations = _closed(
         [
             Station(direction, point, frozenset(found.large_forward if direction == "forward" else found.large_reply))
             for direction, point, found in _itinerary(plan, holders)
         ]
     )
-    return _losses(stations, sent, 0)
+    if is_echo:
+        return _losses(stations, frozenset(probe.sent), 0)
+    return _losses(stations, frozenset(probe.sent), None) or _large_answers(source, stations)
+
+
+def _large_answers(source: record.Evidence, stations: Sequence[Station]) -> tuple[Loss, ...]:
+    """Follow the answers to large echo requests from the first point on that saw them."""
+    echoes = source.large_echoes
+    if echoes is None or echoes.answered:
+        return ()
+    back = [
+        dataclasses.replace(one, seen=one.seen & frozenset(echoes.sent)) for one in stations if one.direction == "reply"
+    ]
+    return _losses(back[1:], back[0].seen, 0, back[0]) if back and back[0].seen else ()
 
 
 def watched_together(source: record.Evidence, destination: record.Evidence | None) -> Together:
@@ -177,8 +223,10 @@ def _closed(stations: Sequence[Station]) -> tuple[Station, ...]:
     return tuple(reversed(closed))
 
 
-def _losses(stations: Sequence[Station], sent: frozenset[str], answered: int | None) -> tuple[Loss, ...]:
-    """Compare each station with the one before it.
+def _losses(
+    stations: Sequence[Station], sent: frozenset[str], answered: int | None, start: Station | None = None
+) -> tuple[Loss, ...]:
+    """Compare each station with the one before it, the first with `start`, or with the sender.
 
     A sender that got more answers than a station saw packets tells that its capture missed some: it is passed over.
     """
@@ -186,8 +234,8 @@ def _losses(stations: Sequence[Station], sent: frozenset[str], answered: int | N
     have = sent
     if answered is not None and answered >= len(sent):
         return ()
-    before: path.Point | None = None
-    heading: path.Direction = "forward"
+    before = start.point if start else None
+    heading: path.Direction = start.direction if start else "forward"
     for station in stations:
         if answered is None and station.direction == "reply":
             return tuple(losses)  # a datagram needs no answer

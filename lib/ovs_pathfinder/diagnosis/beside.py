@@ -1,10 +1,10 @@
-"""Rules for what is wrong beside the probe's packets: large packets, heartbeats, the agent, mirrors that stayed."""
+"""Rules for what is wrong beside the probe's packets: heartbeats, the agent, mirrors that stayed."""
 
 from collections.abc import Iterator
 
 from .. import path, words
 from ..evidence import record
-from . import account, bugs, reading, verdict
+from . import account, bugs, reading, sizes, verdict
 from . import case as case_
 
 _TOLD = 3
@@ -19,16 +19,15 @@ _AGENTS_WORK = (
     "segment-missing",
 )
 """What Neutron's agent would have put right, if it ran; a rule that is missing is missing in Neutron."""
-IMPAIRING = ("mtu-too-small", "heartbeat-blocked")
+IMPAIRING = ("device-mtu-wrong", "mtu-too-small", "heartbeat-blocked")
 """What leaves a path working for the probe's packets, and broken for others."""
 
 
 def impaired(case: case_.Case) -> Iterator[verdict.Finding]:
     """Tell what else does not work on a path that lets the probe's packets pass."""
-    for rule in (_large, _heartbeats):
-        found = rule(case)
-        if found is not None:
-            yield found
+    yield from sizes.impaired(case)
+    if (found := _heartbeats(case)) is not None:
+        yield found
 
 
 def noticed(case: case_.Case, first: verdict.Finding) -> Iterator[verdict.Finding]:
@@ -128,49 +127,6 @@ def _agents(case: case_.Case, first: verdict.Finding) -> Iterator[verdict.Findin
                 "changes in the cloud does not come to that host.",
                 (f"Neutron's agent list: the Open vSwitch agent on {end.port.host} is not alive",),
             )
-
-
-# Large packets
-
-
-def _large(case: case_.Case) -> verdict.Finding | None:
-    """Packets of the network's MTU stop where small ones pass."""
-    probe = case.source.large
-    losses = account.large(case.plan, case.source, case.destination, case.account.together)
-    loss = next((one for one in losses if one.total), None)
-    if probe is None or loss is None or loss.after == "source-port":
-        return None  # the source's own device does not take them: it sends smaller ones
-    segment = case_.segment(case, loss)
-    hops: dict[str, path.Hop] = {
-        "underlay": "underlay",
-        "guest": "guest",
-        "switch": case_.hop(segment.role, "br-int" if case.plan.same_host else case.between),
-        "receiver": "source-port",
-    }
-    hop = hops.get(segment.kind)
-    if hop is None:
-        return None
-    is_measured = segment.kind in ("underlay", "switch")
-    plan = case.plan
-    return case_.finding(
-        case,
-        "mtu-too-small",
-        hop,
-        segment.direction,
-        case.certainty(segment.role) if is_measured else "likely",
-        f"Packets of {plan.network.mtu} bytes, the MTU of {plan.network.name or plan.network.id}, are lost, and small "
-        "ones pass.",
-        (
-            f"{loss.of} packets of {plan.network.mtu} bytes were seen at {loss.before or 'the sender'}, "
-            f"{loss.of - loss.lost} of them at {loss.after or 'the sender again'}; the {case.account.sent} small ones "
-            "were all answered",
-            probe.command,
-        ),
-        () if is_measured else ("What happens inside the guest cannot be seen from its host.",),
-    )
-
-
-# Heartbeats
 
 
 def _heartbeats(case: case_.Case) -> verdict.Finding | None:

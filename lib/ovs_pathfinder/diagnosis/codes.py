@@ -157,6 +157,13 @@ MEANINGS: dict[str, Meaning] = {
             "(42 bytes for GRE over IPv4, 50 for VXLAN): the action ping searches for the largest that passes.",
         ),
     ),
+    "device-mtu-wrong": Meaning(
+        meaning="The device of a port takes smaller packets than the port's network carries.",
+        next=(
+            "Give the device the network's MTU: ip link set DEVICE mtu BYTES; for one of type internal: ovs-vsctl "
+            "set Interface DEVICE mtu_request=BYTES. Nova sets the MTU of a tap when its server is rebooted hard.",
+        ),
+    ),
     "guest-port-down": Meaning(
         meaning="The guest's network device is down.", next=("Look at the server's console and power state.",)
     ),

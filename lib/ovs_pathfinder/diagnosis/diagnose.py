@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from .. import path
 from ..evidence import record
-from . import account, beside, ends, reading, switch, trials, unseen, verdict
+from . import account, beside, ends, reading, sizes, switch, trials, unseen, verdict
 from . import case as case_
 
 
@@ -40,7 +40,9 @@ def _diagnose(plan: path.Plan, evidence: Sequence[record.Evidence]) -> verdict.D
         destination = None
     case = case_.Case(plan, source, destination, drawn)
     findings = _findings(case)
-    findings[0] = beside.remember(case, findings[0])
+    findings[0] = beside.remember(case, ends.held_back(case, findings[0]))
+    if findings[-1].code == "path-ok" and not any(one.code == "mtu-too-small" for one in findings):
+        missing += sizes.untested(case)
     return _conclude(case, [*findings, *beside.noticed(case, findings[0])], missing)
 
 

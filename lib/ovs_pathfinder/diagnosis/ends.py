@@ -347,6 +347,21 @@ def _apart(case: case_.Case) -> tuple[str, ...]:
     return ("That both hosts watched for the whole of the probe could not be told from what they heard of each other.",)
 
 
+def held_back(case: case_.Case, found: verdict.Finding) -> verdict.Finding:
+    """Add to a finding which packets are left out: each end keeps back what it cannot send without a MAC address."""
+    ends = (
+        (case.account.held, "packets", case.plan.source, case.plan.destination),
+        (case.account.held_back, "answers", case.plan.destination, case.plan.source),
+    )
+    told = tuple(
+        f"{count} more {what} are left out: {near.label} kept them back, as its question for the MAC address of "
+        f"{far.address} was not answered"
+        for count, what, near, far in ends
+        if count
+    )
+    return found.model_copy(update={"evidence": (*found.evidence, *told)}) if told else found
+
+
 def partial(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
     """Some packets were lost within a switch, others passed."""
     loss: account.Loss = segment.loss

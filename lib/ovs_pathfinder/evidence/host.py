@@ -19,6 +19,8 @@ class Link(path.Model):
     """The same addresses with the length of their prefix, such as `192.168.77.231/24`."""
     mtu: int = 0
     """Bytes of an IP packet."""
+    tx_errors: int = 0
+    """Packets that the kernel could not send by it, ever."""
     up: bool = False
     carrier: bool = False
 
@@ -74,7 +76,7 @@ def links() -> tuple[Link, ...]:
 def link(name: str) -> Link | None:
     """Return the device of that name, if this host has it."""
     try:
-        found = _ask("address", "show", "dev", name)
+        found = _ask("-statistics", "address", "show", "dev", name)
     except process.ProcessError:
         return None
     about = next((one for one in found if one.get("ifname") == name), None)
@@ -91,6 +93,7 @@ def _link(about: Mapping[str, Any]) -> Link:
         addresses=tuple(str(one["local"]) for one in about.get("addr_info", []) if "local" in one),
         networks=tuple(f"{one['local']}/{one['prefixlen']}" for one in about.get("addr_info", []) if "local" in one),
         mtu=about.get("mtu", 0),
+        tx_errors=about.get("stats64", {}).get("tx", {}).get("errors", 0),
         up="UP" in flags,
         carrier="LOWER_UP" in flags,
     )

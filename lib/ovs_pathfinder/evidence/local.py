@@ -16,6 +16,7 @@ class Local:
         self.roles = roles_of(plan, unit)
         self.switch = database.read()
         self.problems: list[str] = []
+        self._errors: dict[path.Role, int] = {}
         if "br-int" not in self.switch.bridges:
             found = ", ".join(self.switch.bridges) or "none"
             raise errors.PathfinderError(
@@ -90,6 +91,7 @@ class Local:
             interface = interface if way.patch else None
         # With the iptables_hybrid firewall the switch has qvoXXXXXXXX-XX and the guest hangs on the tap behind it.
         link = host.link(f"tap{name[3:]}" if name.startswith("qvo") else name)
+        self._errors[role] = link.tx_errors if link else 0
         hidden = sight.of_device(self.switch.interface(name), link)
         return record.Device(
             name=link.name if link else name,
@@ -106,6 +108,15 @@ class Local:
             carrier=link.carrier if link else False,
             trunk=self._trunk(port, way),
         )
+
+    def counted_devices(self) -> dict[path.Role, record.Device]:
+        """Return the devices with what the kernel has counted since they were looked at."""
+        return {role: self._counted(role, one) for role, one in self.devices.items()}
+
+    def _counted(self, role: path.Role, one: record.Device) -> record.Device:
+        link = host.link(one.name) if one.present else None
+        rise = link.tx_errors - self._errors[role] if link else 0
+        return one.model_copy(update={"unsent": max(0, rise)})
 
     def _trunk(self, port: path.Port, way: trunk.Way | None) -> record.Trunk | None:
         if way is None:

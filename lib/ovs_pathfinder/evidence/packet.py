@@ -139,7 +139,8 @@ def _transport(protocol: int, source: str, destination: str, data: bytes, carrie
             return _udp_tunnel(kind, data[8:], source, carried)
         identity = f"{ports[0]}>{ports[1]}"
         if protocol == _TCP:
-            return carried.packet("tcp", source, destination, identity=identity, tcp_flags=data[13])
+            carries = data[(data[12] >> 4) * 4 :]
+            return carried.packet("tcp", source, destination, identity=identity, payload=carries, tcp_flags=data[13])
         return carried.packet("udp", source, destination, identity=identity, payload=data[8:])
     if protocol == _ICMPV6 and data[0] in _DISCOVERY:
         return carried.packet(_DISCOVERY[data[0]], source, _text(data[8:24], 16))

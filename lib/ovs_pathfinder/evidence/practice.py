@@ -12,15 +12,13 @@ from typing import Literal
 from .. import errors, path, process
 from ..temporary import journal, mirror
 from ..vswitch import conntrack, coverage, daemon_log, datapath, flow, state, wiring
-from . import beacon, capture, host, local, megaflows, probe, question, record, sight, theory, watch
+from . import beacon, capture, host, large, local, megaflows, probe, question, record, sight, theory, watch
 
 MAX_WINDOW = 180.0
 """Seconds that a listener watches at the most."""
 Log = Callable[[str], None]
 Keep = Callable[[tuple[record.Capture, ...]], None]
 _IP_HEADER = {4: 20, 6: 40}
-_LARGE = 3
-"""Large packets that are sent beside the probe's."""
 _HEARTBEAT = 30.0
 """Seconds within which an amphora's message must have used a datapath flow; it sends one every 10."""
 _PASS = 1.0
@@ -85,7 +83,7 @@ def gather(
             ovs_version=_version(here),
             datapath_type=here.switch.datapath_type,
             agent_version=host.package_version("neutron-openvswitch-agent"),
-            devices=here.devices,
+            devices=here.counted_devices(),
             tunnel=here.tunnel.name if here.tunnel else None,
             tunnel_error=here.tunnel_error,
             tunnel_remote=here.tunnel_remote,
@@ -93,7 +91,9 @@ def gather(
             underlay_route=here.route.device if here.route else "",
             neighbour_state=_neighbour_state(here),
             probe=exchanged.probe,
-            large=exchanged.large,
+            unresolved=exchanged.unresolved,
+            large=exchanged.beside.large,
+            large_echoes=exchanged.beside.echoes,
             link_local=exchanged.link_local,
             observations=observations,
             megaflows=used,
@@ -115,7 +115,8 @@ class _Exchanged:
     """What was sent, and whom this unit met before."""
 
     probe: record.Probe | None = None
-    large: record.Probe | None = None
+    unresolved: int = 0
+    beside: large.Sent = dataclasses.field(default_factory=large.Sent)
     link_local: str = ""
     first: str = ""
 
@@ -191,7 +192,7 @@ def _exchange(
     """Meet the other unit, then send (source) or listen (destination)."""
     plan = here.plan
     if here.far is None:
-        return _Exchanged(*_send(here, watching, settings, nonce, log))
+        return _send(here, watching, settings, nonce, log)
     addresses = (here.far.tunnel_address, here.far.management_address) if here.far.unit else ()
     length = settings.longest + 0.8
     signals = beacon.Beacon(plan, nonce, addresses)
@@ -201,23 +202,21 @@ def _exchange(
                 log(f"waiting for {here.far.unit} to watch as well")
                 watching.wait_for(lambda: bool(watching.heard("watching")), wait)
             first = watching.heard("watching")
-            return _Exchanged(*_send(here, watching, settings, nonce, log), first=first)
+            return dataclasses.replace(_send(here, watching, settings, nonce, log), first=first)
         log("listening")
         return _Exchanged(first=_listen(watching, wait, length))
     finally:
         signals.done()
 
 
-def _send(
-    here: local.Local, watching: watch.Watch, settings: probe.Settings, nonce: str, log: Log
-) -> tuple[record.Probe, record.Probe | None, str]:
+def _send(here: local.Local, watching: watch.Watch, settings: probe.Settings, nonce: str, log: Log) -> "_Exchanged":
     """Send the probe's packets, and beside them a few large ones; without any answer, ask for the neighbour anew."""
     plan = here.plan
     device = here.devices["source"]
     if not device.present or plan.source.address not in device.addresses:
         lacks = f"has not the address {plan.source.address}" if device.present else "does not exist on this host"
         why = device.out_of_sight or f"{device.name} {lacks}"
-        return record.Probe(command="", transmitted=0, output=f"nothing was sent: {why}"), None, ""
+        return _Exchanged(probe=record.Probe(command="", transmitted=0, output=f"nothing was sent: {why}"))
     length = settings.size + 8 + _IP_HEADER[plan.ip_version]
     if plan.protocol == "icmp" and 0 < plan.network.mtu < length:
         here.problems.append(
@@ -226,23 +225,24 @@ def _send(
         )
     log(f"sending {settings.count} packets to {plan.destination.address}")
     with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
-        beside = pool.submit(_send_large, plan, device.name, nonce)
+        beside = pool.submit(large.send, plan, device.name, nonce)
         sent = probe.send(
             plan, device.name, settings, nonce, lambda: watching.seen("source-port", "reply") >= settings.count
         )
+    unresolved = _unresolved(here, watching)
     link_local = ""
     if not sent.answered:
         question.ask(plan, device.name)
         link_local = question.link_local(plan, device.name)
-    return sent, beside.result(), link_local
+    return _Exchanged(probe=sent, unresolved=unresolved, beside=beside.result(), link_local=link_local)
 
 
-def _send_large(plan: path.Plan, device: str, nonce: str) -> record.Probe | None:
-    """Send packets of the network's MTU; None where it is not known, or something else than ICMP is probed."""
-    size = plan.network.mtu - 8 - _IP_HEADER[plan.ip_version]
-    if plan.protocol != "icmp" or size <= probe.Settings().size:
-        return None
-    return probe.send(plan, device, probe.Settings(count=_LARGE, size=size), nonce, lambda: True, "large")
+def _unresolved(here: local.Local, watching: watch.Watch) -> int:
+    """Return how often the host has asked for the destination's MAC address, where it has still not got it."""
+    seen = next((one for one in watching.observations() if one.point == "source-port"), None)
+    if seen is None or seen.neighbours.advertised or _neighbour_state(here) not in ("INCOMPLETE", "FAILED"):
+        return 0
+    return seen.neighbours.solicited
 
 
 def _listen(watching: watch.Watch, wait: float, length: float) -> str:

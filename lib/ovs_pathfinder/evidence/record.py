@@ -50,7 +50,7 @@ class Observation(path.Model):
     tunnel_keys: tuple[int, ...] = ()
     """The tunnel keys that the probe's packets carried."""
     large_forward: tuple[str, ...] = ()
-    """The same as `forward`, of the packets that are as large as the network allows."""
+    """The same as `forward`, of the packets that are as large as the network allows, echo requests among them."""
     large_reply: tuple[str, ...] = ()
     error: str = ""
     """Why nothing could be watched; empty where the point was watched."""
@@ -195,6 +195,9 @@ class Device(path.Model):
     """The device's own address; a tap's differs from its guest's in the first byte."""
     mtu: int = 0
     """Bytes of an IP packet; 0 where it is not known."""
+    unsent: int = 0
+    """By how much the kernel's count of packets that it could not send by the device (`tx_errors`) rose during the
+    probe; with the datapath in the kernel, packets over the device's MTU are among them."""
     addresses: tuple[str, ...] = ()
     up: bool = False
     carrier: bool = False
@@ -256,8 +259,14 @@ class Evidence(path.Model):
     """What the source host finds out, after a probe without answers, of the guest's link-local address, by `ip neigh`:
     a guest that lives and has lost its address still answers for that one."""
     probe: Probe | None = None
+    unresolved: int = 0
+    """How often the source had asked for the destination's MAC address when the probe ended, where it then still had no
+    answer: the kernel keeps back what it would send."""
     large: Probe | None = None
-    """Packets as large as the network's MTU, which must not be fragmented; sent beside the probe's."""
+    """Packets as large as the network's MTU, which must not be fragmented; sent beside the probe's. Only those of ICMP
+    are ever counted as answered."""
+    large_echoes: Probe | None = None
+    """The same of ICMP, where the plan has another protocol."""
     observations: tuple[Observation, ...] = ()
     traces: tuple[Trace, ...] = ()
     megaflows: tuple[Megaflow, ...] = ()

@@ -182,6 +182,10 @@ class Watch:
         sight = self._sights[point]
         if seen.kind in ("solicitation", "advertisement"):
             self._see_neighbour(sight, seen)
+        elif (found := self._large(sight, seen)) is not None:
+            direction, identity = found
+            if len(sight.large[direction]) < _KEPT:
+                sight.large[direction][identity] = None
         elif (found := identify(self._plan, seen)) is not None:
             direction, identity = found
             self._latest = time.monotonic()
@@ -192,9 +196,13 @@ class Watch:
             sight.destination_macs.setdefault(direction, seen.destination_mac)
             if seen.tunnel is not None and seen.tunnel.key is not None:
                 sight.keys.add(seen.tunnel.key)
-        elif (found := identify(self._plan, seen, "large")) is not None:
-            direction, identity = found
-            sight.large[direction][identity] = None
+
+    def _large(self, sight: _Sight, seen: packet.Packet) -> tuple[path.Direction, str] | None:
+        """Say which of the large packets this is; the answers of TCP and UDP to them bear no mark but the port."""
+        found = identify(self._plan, seen, "large")
+        if found is None or found[0] == "forward" or seen.kind == "echo-reply":
+            return found
+        return found if found[1] in sight.large["forward"] else None
 
     def _hear(self, seen: packet.Packet) -> None:
         """Take note of the other unit's own pings: it marks them with the run and its attempt."""
@@ -240,32 +248,32 @@ def identify(
     direction: path.Direction = "forward" if seen.source == ends[0] else "reply"
     if seen.kind in ("echo-request", "echo-reply"):
         marked = probe.read_mark(plan, seen.payload)
-        is_ours = plan.protocol == "icmp" and marked is not None and marked[0] == purpose
+        is_plans = plan.protocol == "icmp" or purpose == "large"  # large echo requests go beside other protocols, too
+        is_ours = is_plans and marked is not None and marked[0] == purpose
         wanted = "echo-request" if direction == "forward" else "echo-reply"
         if not is_ours or marked is None or seen.kind != wanted:
             return None
         return direction, f"{marked[1]}/{seen.identity.partition('/')[2]}"
-    if purpose == "large":
-        return None
     if seen.kind == "unreachable":
         return _refusal(plan, direction, seen)
-    return _flow_identity(plan, direction, seen)
+    return _flow_identity(plan, direction, seen, purpose)
 
 
 def _flow_identity(
-    plan: path.Plan, direction: path.Direction, seen: packet.Packet
+    plan: path.Plan, direction: path.Direction, seen: packet.Packet, purpose: Literal["probe", "large"]
 ) -> tuple[path.Direction, str] | None:
     near, _, far = seen.identity.partition(">")
     if direction == "reply":
         near, far = far, near
     if seen.kind != plan.protocol or far != str(plan.port):
         return None
+    marked = probe.read_mark(plan, seen.payload)
     if plan.protocol == "tcp":
-        opening = seen.tcp_flags & (_SYN | _ACK) == _SYN
+        is_large = marked is not None and marked[0] == "large"
+        opening = seen.tcp_flags & (_SYN | _ACK) == _SYN and is_large == (purpose == "large")
         answer = bool(seen.tcp_flags & _RST) or seen.tcp_flags & (_SYN | _ACK) == _SYN | _ACK
         return (direction, near) if (opening if direction == "forward" else answer) else None
-    marked = probe.read_mark(plan, seen.payload)
-    if direction == "forward" and (marked is None or marked[0] != "probe"):
+    if direction == "forward" and (marked is None or marked[0] != purpose):
         return None
     return direction, near
 
