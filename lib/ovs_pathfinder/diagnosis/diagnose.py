@@ -41,7 +41,7 @@ def _diagnose(plan: path.Plan, evidence: Sequence[record.Evidence]) -> verdict.D
     case = case_.Case(plan, source, destination, drawn)
     findings = _findings(case)
     findings[0] = beside.remember(case, ends.held_back(case, findings[0]))
-    if findings[-1].code == "path-ok" and not any(one.code == "mtu-too-small" for one in findings):
+    if findings[0].code == "path-ok":
         missing += sizes.untested(case)
     return _conclude(case, [*findings, *beside.noticed(case, findings[0])], missing)
 
@@ -101,7 +101,7 @@ def _findings(case: case_.Case) -> list[verdict.Finding]:
         return [refused]
     if case.account.losses:
         first, *others = (_explain(case, loss) for loss in case.account.losses)
-        cause = ends.unbound(case, first) or beside.blame(case, first)
+        cause = ends.unbound(case, first) or beside.blame(case, first) or sizes.blame(case, case.account.losses[0])
         known = [*([cause] if cause else []), first, *others]
         return [*known, *_further(case, known)]
     if case.account.carrier != "probe":

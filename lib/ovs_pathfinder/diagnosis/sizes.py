@@ -25,14 +25,25 @@ def impaired(case: case_.Case) -> Iterator[verdict.Finding]:
         yield found
 
 
+def blame(case: case_.Case, loss: account.Loss) -> verdict.Finding | None:
+    """Return what some of the small packets are lost by, where a device does not take the large ones beside them.
+
+    A switch in userspace hands packets over in batches, and gives up the rest of a batch with one that is too large.
+    """
+    roles: tuple[path.Role, ...] = ("source", "destination")
+    role = next((one for one in roles if not loss.total and _is_lost_at(loss, one)), None)
+    lost = account.large(case.plan, case.source, case.destination, case.account.together)
+    found = _device(case, role, next((one for one in lost if one.total), None)) if role else None
+    return found if found is not None and found.certainty == "proven" else None
+
+
 def untested(case: case_.Case) -> tuple[str, ...]:
     """Say what of large packets was not tested, as whole sentences."""
     plan, large, echoes = case.plan, case.source.large, case.source.large_echoes
-    if not plan.network.mtu or large is None:
-        return ("Large packets were not tested: the MTU of the network is not known.",)
-    if not large.transmitted:
-        said = " ".join(large.output.split("\n")[:1]) or "they were not sent"
-        return (f"Large packets were not tested: {said}.",)
+    if large is None or not large.transmitted:
+        said = next(iter(large.output.splitlines()), "") if large else ""
+        why = "the MTU of the network is not known" if not plan.network.mtu else said or "none was sent"
+        return (f"Large packets were not tested: {why}.",)
     if plan.protocol == "icmp" or (echoes is not None and echoes.answered):
         return ()
     return (

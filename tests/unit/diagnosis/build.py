@@ -10,6 +10,7 @@ from ovs_pathfinder.evidence import record
 RUN = "20220314t101500-abcdef"
 SOURCE, DESTINATION = "fc00::f816:3eff:fea8:7ef6", "fc00::f816:3eff:fe0d:9acf"
 SOURCE_MAC, DESTINATION_MAC = "fa:16:3e:a8:7e:f6", "fa:16:3e:0d:9a:cf"
+LARGE = tuple(f"a1b2c3d4/{number}" for number in (1, 2, 3))
 Station = tuple[path.Direction, path.Point]
 
 
@@ -232,3 +233,13 @@ class World:
             for (role, direction), (entry, tables) in entries.items()
         }
         return [one for key, one in {**healthy, **self.traces}.items() if key[0] == roles[0]]
+
+
+def sized(seen: Mapping[path.Point, tuple[int, int]], answered: int = 0, **more: Any) -> World:
+    """Let so many large packets pass each point, forward and back."""
+    observations: dict[path.Point, dict[str, Any]] = {
+        point: {"large_forward": LARGE[:forward], "large_reply": LARGE[:reply]}
+        for point, (forward, reply) in seen.items()
+    }
+    large = record.Probe(command="ping -M do …", transmitted=3, sent=LARGE, answered=answered)
+    return World(observations=observations, source={"large": large, **more.pop("source", {})}, **more)

@@ -11,67 +11,9 @@ from ovs_pathfinder.evidence import record
 from tests.unit.diagnosis import build
 from tests.unit.diagnosis.build import World
 
-LARGE = tuple(f"a1b2c3d4/{number}" for number in (1, 2, 3))
-POINTS = path.POINTS
-
 
 def diagnosis(world: World) -> verdict.Diagnosis:
     return diagnose.diagnose(world.plan, world.run())
-
-
-def sized(seen: dict[path.Point, tuple[int, int]], answered: int = 0, **more: Any) -> World:
-    """Let so many large packets pass each point, forward and back."""
-    observations: dict[path.Point, dict[str, Any]] = {
-        point: {"large_forward": LARGE[:forward], "large_reply": LARGE[:reply]}
-        for point, (forward, reply) in seen.items()
-    }
-    large = record.Probe(command="ping -M do …", transmitted=3, sent=LARGE, answered=answered)
-    return World(observations=observations, source={"large": large}, **more)
-
-
-@pytest.mark.parametrize(
-    ("passed", "hop", "direction"),
-    [
-        ([(3, 0), (3, 0), (0, 0), (0, 0)], "underlay", "forward"),
-        ([(3, 0), (3, 0), (3, 3), (3, 3)], "underlay", "reply"),
-        ([(3, 0), (0, 0), (0, 0), (0, 0)], "source-br-tun", "forward"),
-        ([(3, 0), (3, 0), (3, 0), (0, 0)], "destination-br-tun", "forward"),
-        ([(3, 0), (3, 0), (3, 0), (3, 0)], "guest", "forward"),
-    ],
-)
-def test_large_packets_are_missed_where_they_stop(
-    passed: list[tuple[int, int]], hop: path.Hop, direction: path.Direction
-) -> None:
-    found = diagnosis(sized(dict(zip(POINTS, passed, strict=True))))
-
-    assert (found.verdict, found.code, found.hop, found.direction) == ("degraded", "mtu-too-small", hop, direction)
-    assert found.certainty == ("likely" if hop == "guest" else "proven")
-    assert "path-ok" not in [one.code for one in found.findings], "a path is not both"
-    assert all(not one.lost for one in found.hops), "the probe's own packets passed"
-
-
-@pytest.mark.parametrize(
-    "world",
-    [
-        sized(dict.fromkeys(POINTS, (3, 3)), answered=3),
-        sized(dict(zip(POINTS, [(3, 1), (3, 1), (1, 1), (1, 1)], strict=True)), answered=1),
-        sized(dict.fromkeys(POINTS, (0, 0))),
-        World(source={"large": record.Probe(command="", transmitted=0)}),
-    ],
-    ids=["all answered", "some answered", "the source's own device refuses them", "none sent"],
-)
-def test_a_network_that_carries_large_packets_is_not_accused(world: World) -> None:
-    found = diagnosis(world)
-
-    assert (found.verdict, found.code, len(found.findings)) == ("ok", "path-ok", 1)
-
-
-def test_small_packets_that_are_lost_come_first() -> None:
-    passed = dict(zip(POINTS, [(3, 0), (3, 0), (0, 0), (0, 0)], strict=True))
-
-    found = diagnosis(sized(passed, lost_after={("forward", "source-underlay"): 5}))
-
-    assert (found.verdict, found.code) == ("broken", "underlay-loss")
 
 
 # Heartbeats

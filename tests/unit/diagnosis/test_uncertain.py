@@ -154,3 +154,55 @@ def test_port_that_is_not_bound_and_answers_is_accused_of_nothing() -> None:
     world = World(plan=plan.model_copy(update={"destination": far}))
 
     assert diagnose.diagnose(world.plan, world.run()[:1]).code == "path-ok"
+
+
+# Neighbour entries that run out
+
+
+def ran_out(came_out: int, unresolved: int = 3, **more: Any) -> World:
+    """Let the source's kernel keep back all packets after the first ones, which are lost on its host."""
+    identities = tuple(f"a1b2c3d4/{number}" for number in range(1, came_out + 1))
+    near = {"forward": identities, "neighbours": record.Neighbours(solicited=4)}
+    source = {"unresolved": unresolved, "tunnel": None}
+    return World(lost_after=LOST_IN_SOURCE, observations={"source-port": near}, source=source, **more)
+
+
+def test_packets_that_the_kernel_kept_back_are_a_consequence_of_the_loss() -> None:
+    found = diagnosis(ran_out(2))
+
+    assert (found.verdict, found.code, found.hop) == ("broken", "tunnel-missing", "source-br-tun")
+    assert found.sent == 2
+    assert "3 more packets are left out: octavia/2 kept them back" in " ".join(found.findings[0].evidence)
+
+
+def test_packets_that_did_not_come_out_though_the_neighbour_was_known_are_the_sources() -> None:
+    found = diagnosis(ran_out(2, unresolved=0))
+
+    assert (found.code, found.hop) == ("source-silent", "source-port")
+
+
+def test_answers_that_the_guest_kept_back_are_a_consequence_of_the_loss() -> None:
+    identities = tuple(f"a1b2c3d4/{number}" for number in range(1, 6))
+    asked = {"forward": identities, "reply": identities[:2], "neighbours": record.Neighbours(solicited_back=3)}
+    lost: dict[build.Station, int] = {("reply", "destination-port"): 5}
+
+    found = diagnosis(World(lost_after=lost, observations={"destination-port": asked}, destination={"tunnel": None}))
+
+    assert (found.verdict, found.code, found.hop, found.direction) == (
+        "broken",
+        "tunnel-missing",
+        "destination-br-tun",
+        "reply",
+    )
+    assert "3 more answers are left out: amphora e64930ad kept them back" in " ".join(found.findings[0].evidence)
+
+
+def test_a_question_that_alone_is_lost_is_followed() -> None:
+    """What was sent before the entry ran out was answered, and nothing is sent after that."""
+    identities = tuple(f"a1b2c3d4/{number}" for number in range(1, 3))
+    asked = {"forward": identities, "reply": identities, "neighbours": record.Neighbours(solicited=3)}
+    observations: dict[path.Point, dict[str, Any]] = dict.fromkeys(path.POINTS, asked)
+
+    found = diagnosis(World(observations=observations, source={"unresolved": 3}, probe={"answered": 2}))
+
+    assert (found.verdict, found.carrier, found.hop) == ("broken", "neighbour", "guest")
