@@ -201,6 +201,8 @@ class World:
                 "output": f"{self.count} packets transmitted, {answered} received",
             }
             fields["probe"] = record.Probe(**{**sent, **self.probe})
+            large = record.Probe(command="ping -M do …", transmitted=3, sent=LARGE, answered=3)
+            fields.update(large=large, large_echoes=large)
         return record.Evidence(**{**fields, **(self.source if is_source else self.destination)})
 
     def _device(self, role: path.Role) -> record.Device:
@@ -242,4 +244,5 @@ def sized(seen: Mapping[path.Point, tuple[int, int]], answered: int = 0, **more:
         for point, (forward, reply) in seen.items()
     }
     large = record.Probe(command="ping -M do …", transmitted=3, sent=LARGE, answered=answered)
-    return World(observations=observations, source={"large": large, **more.pop("source", {})}, **more)
+    about = {"large": large, "large_echoes": None, **more.pop("source", {})}
+    return World(observations=observations, source=about, **more)

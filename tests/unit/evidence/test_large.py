@@ -1,5 +1,7 @@
 """Large packets of TCP: a SYN that carries data, as large as the network allows, and correct."""
 
+import ipaddress
+
 import pytest
 
 from ovs_pathfinder import path
@@ -17,7 +19,7 @@ def test_a_syn_with_data_has_a_right_checksum_in_both_families() -> None:
             TCP.destination.model_copy(update={"address": destination}),
         ]
         segment = large.syn(TCP.model_copy(update={"source": ends[0], "destination": ends[1]}), 40000, PAYLOAD)
-        addresses = b"".join(large.ipaddress.ip_address(one).packed for one in (source, destination))
+        addresses = b"".join(ipaddress.ip_address(one).packed for one in (source, destination))
 
         assert beacon.checksum(addresses + len(segment).to_bytes(4, "big") + (6).to_bytes(4, "big") + segment) == 0
         assert len(segment) == 1418
