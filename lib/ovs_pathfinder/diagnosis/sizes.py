@@ -30,10 +30,11 @@ def blame(case: case_.Case, loss: account.Loss) -> verdict.Finding | None:
 
     A switch in userspace hands packets over in batches, and gives up the rest of a batch with one that is too large.
     """
-    roles: tuple[path.Role, ...] = ("source", "destination")
-    role = next((one for one in roles if not loss.total and _is_lost_at(loss, one)), None)
+    role: path.Role = "source" if loss.direction == "reply" else "destination"
+    if loss.total or not _is_lost_at(loss, role):
+        return None
     lost = account.large(case.plan, case.source, case.destination, case.account.together)
-    found = _device(case, role, next((one for one in lost if one.total), None)) if role else None
+    found = _device(case, role, next((one for one in lost if one.total), None))
     return found if found is not None and found.certainty == "proven" else None
 
 
