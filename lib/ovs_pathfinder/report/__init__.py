@@ -34,13 +34,28 @@ def results(
 
 
 def _bounded(diagnosis: verdict.Diagnosis) -> verdict.Diagnosis:
-    """Return a diagnosis without its quoted evidence where that would be more than Juju lets a result be."""
-    if len(text.to_json(diagnosis.model_dump(mode="json"), indent=2)) <= render.MAX_BYTES:
-        return diagnosis
+    """Return a diagnosis that fits into a result of Juju's: quoted evidence gives way first, then long sentences."""
+    shown = diagnosis
+    for limit in (2_000, 500, 100):
+        if len(text.to_json(shown.model_dump(mode="json"), indent=2)) <= render.MAX_BYTES:
+            break
+        shown = _shortened(diagnosis, limit)
+    return shown
+
+
+def _shortened(diagnosis: verdict.Diagnosis, limit: int) -> verdict.Diagnosis:
     bare = {"evidence": ("The evidence was too large for a result of Juju's.",), "against": ()}
-    findings = tuple(one.model_copy(update=bare) for one in diagnosis.findings[:10])
-    missing = tuple(one[:500] for one in diagnosis.missing[:10])
-    trials = tuple(
-        one.model_copy(update={"summary": one.summary[:500], "left": one.left[:500]}) for one in diagnosis.trials[:10]
-    )
-    return diagnosis.model_copy(update={"findings": findings, "trials": trials, "missing": missing})
+    findings = [
+        one.model_copy(update={**bare, "summary": one.summary[:limit], "next": _first(one.next, limit)})
+        for one in diagnosis.findings[:10]
+    ]
+    trials = [
+        one.model_copy(update={"summary": one.summary[:limit], "left": one.left[:limit]})
+        for one in diagnosis.trials[:10]
+    ]
+    update = {"findings": tuple(findings), "trials": tuple(trials), "missing": _first(diagnosis.missing, limit)}
+    return diagnosis.model_copy(update={**update, "summary": diagnosis.summary[:limit]})
+
+
+def _first(lines: Sequence[str], limit: int) -> tuple[str, ...]:
+    return tuple(one[:limit] for one in lines[:10])

@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 
 from ovs_pathfinder import path, report
-from ovs_pathfinder.diagnosis import diagnose
+from ovs_pathfinder.diagnosis import diagnose, verdict
 from ovs_pathfinder.evidence import record
 from ovs_pathfinder.report import outcome, render
 from tests import schemas
@@ -97,6 +97,23 @@ def test_no_evidence_makes_a_result_too_large(form: render.Format) -> None:
     assert ("diagnosis" in found, "path" in found) == ((form == "json"),) * 2
     if form == "json":
         assert {json.loads(found[key])["code"] for key in ("report", "diagnosis")} == {found["code"]}
+
+
+def test_no_number_of_long_sentences_makes_a_diagnosis_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, evidence = made("egress")
+    seen = diagnose.diagnose(plan, evidence)
+    long = "→" * 16_000
+    wordy = seen.findings[0].model_copy(update={"summary": long, "next": (long,) * 50})
+    told = seen.model_copy(update={"summary": long, "findings": (wordy,) * 30, "missing": (long,) * 30})
+
+    def said(*_: object) -> verdict.Diagnosis:
+        return told
+
+    monkeypatch.setattr(diagnose, "diagnose", said)
+
+    found = report.results(plan, evidence, "json")
+
+    assert verdict.Diagnosis.model_validate_json(found["diagnosis"]).code == seen.code
 
 
 def test_a_finding_cannot_break_out_of_its_quotation() -> None:
