@@ -237,7 +237,7 @@ class Lab:
 
     def _build(self, *, cloud: bool) -> None:
         self.write_description()
-        wiring.connect(self.fabric, self.control, self.hosts, self.guests)
+        wiring.connect(self.fabric, self.control, self.hosts, self.guests, self.shape.uplinks)
         for each in self.shape.interfaces[1:]:
             wiring.attach(each, self.guests[each.key], self.hosts[self.shape.site(each).key], self.shape.mtu)
         if cloud:
@@ -252,6 +252,8 @@ class Lab:
         for host in self.hosts.values():
             switch.settle(host)
             wiring.address_underlay(host)
+        for host in self.hosts.values() if self.shape.bond else ():
+            switch.wait_for_bond(host, self.shape.uplinks)
         wiring.address_source(self.source, self.shape.mtu)
         ends.append(self._start_end(self.source, "health-manager"))
         self.apply()

@@ -41,6 +41,7 @@ class Setting:
     same_host: bool = False
     protocol: path.Protocol = "icmp"
     cold: bool = False
+    bond: bool = False
 
     @property
     def is_tunnelled(self) -> bool:
@@ -52,7 +53,8 @@ class Setting:
         """What can be said of it; a truth may not hold for some of that."""
         population = set[str]() if self.l2population else {"no-l2pop"}
         way: faults.Word = "tunnelled" if self.is_tunnelled else "physical"
-        return {self.tunnel, f"ip{self.ip}", self.protocol, "cold" if self.cold else "warm", way, *population}
+        bond: faults.Word = "bond" if self.bond else "single"
+        return {self.tunnel, f"ip{self.ip}", self.protocol, "cold" if self.cold else "warm", way, bond, *population}
 
     @property
     def shape(self) -> dict[str, Any]:
@@ -62,12 +64,14 @@ class Setting:
             "ip": self.ip,
             "l2population": self.l2population,
             "same_host": self.same_host,
+            "bond": self.bond,
         }
 
     def __str__(self) -> str:
         words = [self.tunnel, f"ip{self.ip}", self.protocol]
         words += ["no-l2pop"] if not self.l2population else []
         words += ["same-host"] if self.same_host else []
+        words += ["bond"] if self.bond else []
         return "-".join([*words, "cold"] if self.cold else words)
 
 
@@ -81,10 +85,15 @@ SETTINGS = (
 )
 
 
+BONDED = Setting(tunnel="vlan", bond=True)
+"""The charm's default with DPDK; for the faults that ask for it."""
+
+
 def settings_of(fault: str) -> list[Setting]:
     """Return the settings in which a fault does what its truth says."""
     truth = faults.load(fault).TRUTH
-    fitting = [one for one in SETTINGS if truth.one_host or not one.same_host]
+    known = (*SETTINGS, BONDED) if truth.bond else SETTINGS
+    fitting = [one for one in known if truth.one_host or not one.same_host]
     return [one for one in fitting if not one.words & {*truth.unless}]
 
 

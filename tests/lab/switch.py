@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 from . import agent, node, processes, topology
 
+BOND = "bond0"
+"""The bond of br-phy, where the underlay is reached by several devices."""
 _SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 
 
@@ -59,12 +61,22 @@ def settle(host: node.Host) -> None:
     host.vsctl("set", "Open_vSwitch", ".", "system_type=debian", "system_version=12")
 
 
+def wait_for_bond(host: node.Host, uplinks: Sequence[str]) -> None:
+    """Wait until the bond has come to terms with the other host's."""
+
+    def is_up() -> bool:
+        text = host.appctl("bond/show", BOND)
+        return "lacp_status: negotiated" in text and text.count(": enabled") == len(uplinks)
+
+    processes.wait_until(is_up, f"the bond of {host.namespace}")
+
+
 def describe(host: node.Host, shape: topology.Shape, remotes: Sequence[str]) -> None:
     """Write a host's bridges and ports into its database, before ovs-vswitchd runs.
 
     OpenFlow ports are those a real agent's bridges get: 1 for the patch, then ports in the order of plugging.
     """
-    lines = [*base(host.site), *_bridge("br-int"), *_bridge("br-tun")]
+    lines = [*base(host.site, shape.uplinks), *_bridge("br-int"), *_bridge("br-tun")]
     lines += _patch("br-int", "patch-tun", "patch-int") + _patch("br-tun", "patch-int", "patch-tun")
     for number, interface in enumerate(shape.plugged(host.site), start=2):
         lines += _join_trunk(interface) if interface.parent else plug(interface, shape.mtu)
@@ -97,15 +109,26 @@ def tunnel(site: topology.Site, shape: topology.Shape, remote: str, number: int)
     ]
 
 
-def base(site: topology.Site) -> list[list[str]]:
+def base(site: topology.Site, uplinks: Sequence[str] = ("eth1",)) -> list[list[str]]:
     """Return the ovs-vsctl commands that describe a host and make the bridge of its underlay."""
+    joined = ["add-port", "br-phy", *uplinks]
+    if len(uplinks) > 1:
+        joined = [
+            "add-bond",
+            "br-phy",
+            BOND,
+            *uplinks,
+            "bond_mode=balance-tcp",
+            "lacp=active",
+            "other_config:lacp-time=fast",
+        ]
     ids = [f"external_ids:system-id={site.system_id}", f"external_ids:hostname={site.hostname}"]
     return [
         ["init"],
         ["set", "Open_vSwitch", ".", *ids],
         ["add-br", "br-phy"],
         ["set", "Bridge", "br-phy", "datapath_type=netdev", f"other_config:hwaddr={site.underlay_mac}"],
-        ["add-port", "br-phy", "eth1"],
+        joined,
     ]
 
 

@@ -167,6 +167,8 @@ class Shape:
     """The second amphora is always on the compute host."""
     heartbeats: bool = True
     """Whether amphorae send health messages to the source."""
+    bond: bool = False
+    """Whether each host reaches the underlay by two devices that Open vSwitch bonds (LACP, balance-tcp)."""
     trunk: bool = False
     """Whether the guest is behind a trunk's subport, and no amphora."""
 
@@ -174,6 +176,11 @@ class Shape:
     def is_tunnelled(self) -> bool:
         """Whether packets travel in tunnels between the hosts."""
         return self.tunnel not in ("vlan", "flat")
+
+    @property
+    def uplinks(self) -> tuple[str, ...]:
+        """Return the devices by which each host reaches the underlay."""
+        return ("eth1", "eth2") if self.bond else ("eth1",)
 
     @property
     def segment(self) -> int | None:

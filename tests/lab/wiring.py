@@ -6,16 +6,25 @@ from collections.abc import Mapping, Sequence
 
 from . import node, topology
 
+_LACP = 1 << 2
+"""The bit of a bridge port's `group_fwd_mask` for 01:80:c2:00:00:02, which bridges keep to themselves."""
+
 
 def connect(
-    fabric: node.Node, control: node.Node, hosts: Mapping[str, node.Host], guests: Mapping[str, node.Node]
+    fabric: node.Node,
+    control: node.Node,
+    hosts: Mapping[str, node.Host],
+    guests: Mapping[str, node.Node],
+    uplinks: Sequence[str] = ("eth1",),
 ) -> None:
     """Make the namespaces, the underlay and the management network; `attach` connects the guests."""
     lines = [f"netns add {each.namespace}" for each in (fabric, control, *hosts.values(), *guests.values())]
     for key, host in hosts.items():
         near = f"netns {host.namespace}"
         lines.append(f"link add eth0 {near} type veth peer name m-{key} netns {control.namespace}")
-        lines.append(f"link add eth1 {near} type veth peer name u-{key} netns {fabric.namespace}")
+        lines += [
+            f"link add {one} {near} type veth peer name {_far(one, key)} netns {fabric.namespace}" for one in uplinks
+        ]
     node.configure(lines)
     for host in hosts.values():
         # on a flat network br-phy hears questions for o-hm0's address, which its host would answer with br-phy's MAC
@@ -23,18 +32,32 @@ def connect(
     for each in (*hosts.values(), *guests.values()):
         # no router solicitations, which would make the switch learn MACs at odd moments
         each.run("sysctl", "-qw", "net.ipv6.conf.default.accept_ra=0")
-    _bridge(fabric, "underlay", [f"u-{key}" for key in hosts], mtu=9000)
+    for each in uplinks:  # of a bond, each device has a wire of its own
+        _bridge(fabric, f"underlay{_number(each)}", [_far(each, key) for key in hosts], mtu=9000)
+    if len(uplinks) > 1:
+        ends = [_far(each, key) for each in uplinks for key in hosts]
+        fabric.configure(*(f"link set {each} type bridge_slave group_fwd_mask {_LACP}" for each in ends))
     _bridge(control, "management", [f"m-{key}" for key in hosts], mtu=1500)
     control.configure(f"addr add {topology.CONTROL_ADDRESS}/{topology.MANAGEMENT_PREFIX} dev management")
     for host in hosts.values():
         host.configure(
             "link set lo up",
             f"addr add {host.site.management_address}/{topology.MANAGEMENT_PREFIX} dev eth0",
-            "link set eth1 mtu 9000",
-            *_plain("eth1"),
+            *(f"link set {each} mtu 9000" for each in uplinks),
+            *(line for each in uplinks for line in _plain(each)),
             "link set eth0 addrgenmode none",
             "link set eth0 up",
         )
+
+
+def _number(uplink: str) -> str:
+    """Return what tells the wires of a bond apart: nothing of the first."""
+    return uplink.removeprefix("eth").replace("1", "")
+
+
+def _far(uplink: str, key: str) -> str:
+    """Name the underlay's end of a host's device."""
+    return f"u-{key}{_number(uplink)}"
 
 
 def attach(interface: topology.Interface, guest: node.Node, host: node.Host, mtu: int, vlan: int | None = None) -> None:

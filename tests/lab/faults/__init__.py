@@ -11,7 +11,21 @@ if TYPE_CHECKING:
     from .. import hosts
 
 Word = Literal[
-    "gre", "vxlan", "vlan", "flat", "tunnelled", "physical", "ip4", "ip6", "icmp", "tcp", "no-l2pop", "warm", "cold"
+    "gre",
+    "vxlan",
+    "vlan",
+    "flat",
+    "tunnelled",
+    "physical",
+    "single",
+    "bond",
+    "ip4",
+    "ip6",
+    "icmp",
+    "tcp",
+    "no-l2pop",
+    "warm",
+    "cold",
 ]
 """What a setting may be; `tests.lab.matrix` has the settings."""
 
@@ -45,6 +59,8 @@ class Truth:
     second: Second | None = None
     unless: tuple[Word, ...] = ()
     """What a setting must not be for this to be the truth."""
+    bond: bool = False
+    """Whether it is shown between hosts with bonds as well."""
     one_host: bool = False
     """Whether it is the truth as well where both ports are on one host."""
 

@@ -1,5 +1,7 @@
 """Rules of nftables in a namespace of the lab (nft(8)): what a firewall does to packets that the switch let pass."""
 
+import re
+
 from .. import node
 
 _FABRIC = """
@@ -23,7 +25,8 @@ TUNNELLED = "meta protocol ip @nh,72,8 { 47, 17 }"
 
 
 def between_hosts(fabric: node.Node, *rules: str) -> None:
-    """Let the underlay's bridge follow rules; its ports are called `u-octavia` and `u-compute`."""
+    """Let the underlay's bridge follow rules; its ports are called `u-octavia` and `u-compute`, numbered with bonds."""
+    rules = tuple(re.sub(r'"(u-\w+)"', r'"\1*"', one) for one in rules)
     fabric.run("nft", "-f", "-", text_in=_FABRIC.format("\n    ".join(rules)))
 
 

@@ -3,7 +3,7 @@
 from .. import hosts
 from . import Truth
 
-TRUTH = Truth("ok", "path-ok", one_host=True)
+TRUTH = Truth("ok", "path-ok", one_host=True, bond=True)
 
 
 def inject(lab: hosts.Lab) -> None:
