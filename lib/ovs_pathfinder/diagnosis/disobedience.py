@@ -149,7 +149,7 @@ def disobeys(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None
     if stuck is not None:
         evidence[-1] += ": the first on the traced path that did not count them"
     evidence += [f"datapath flow of the probe, actions:drop: {one.raw}" for one in dropping]
-    evidence += _asked_again(case, segment)
+    evidence += [*_asked_again(case, segment), *stretch.counters(case, segment)]
     proven = segment.loss.total and (bool(dropping) or stuck is not None)
     found = case_.finding(
         case,

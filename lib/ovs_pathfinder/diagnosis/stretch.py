@@ -33,3 +33,10 @@ def counts(case: case_.Case, segment: case_.Segment) -> str:
     what = "packets" if case.account.carrier == "probe" else "questions for the neighbour (ARP or ND)"
     came = loss.of - loss.lost
     return f"{loss.of} {what} were seen at {loss.before or 'the sender'}, {came} of them at {loss.after or 'it again'}"
+
+
+def counters(case: case_.Case, segment: case_.Segment) -> tuple[str, ...]:
+    """Quote what the switch there has counted of packets that it dropped, whoever's they were."""
+    evidence = case.evidence(segment.role)
+    rises = evidence.drops.items() if evidence is not None else ()
+    return tuple(f"{name} rose by {rise} during the probe, for all packets of the switch" for name, rise in rises)

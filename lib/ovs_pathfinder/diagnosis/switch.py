@@ -34,7 +34,7 @@ def _unexplained(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
         segment.direction,
         "likely",
         f"The packets are lost in the switch of {stretch.who(case, segment)}, and no trace says why.",
-        (stretch.counts(case, segment), *reading.quote(case, trace)),
+        (stretch.counts(case, segment), *reading.quote(case, trace), *stretch.counters(case, segment)),
         (trace.reason if trace else "There is no trace of this direction from that host.",),
     )
 

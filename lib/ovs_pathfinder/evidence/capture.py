@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from .. import path, process
-from . import packet
+from . import headers, packet, pcap
 
 SNAP_LENGTH = 224
 """Bytes: headers of Ethernet, IPv6, UDP, VXLAN, Ethernet, IPv6, ICMP, and the first of the payload's bytes."""
@@ -17,6 +17,8 @@ KEPT_BYTES = 24_576
 _NUMBERS = {"icmp": {4: 1, 6: 58}, "tcp": {4: 6, 6: 6}, "udp": {4: 17, 6: 17}}
 _NAMES = {1: "icmp", 58: "icmp6", 6: "tcp", 17: "udp"}
 _FRAGMENT = 44
+_MARK = 24
+"""Bytes from an echo request's begin to the mark of a signal: its header and the place of ping's timestamp."""
 _SYN_OR_RST = 0x06
 _ETHERTYPES = {4: 0x0800, 6: 0x86DD}
 
@@ -56,7 +58,7 @@ def trunk_filter(plan: path.Plan, vlan: int) -> str:
 def tunnel_filter(
     plan: path.Plan, local: str, remote: str, tunnel_ports: Mapping[str, int] = packet.TUNNEL_PORTS
 ) -> str:
-    """Return the filter for the same packets in tunnels between two ends, and for the two ends' own pings.
+    """Return the filter for the same packets in tunnels between two ends, and for the other end's signals.
 
     A hypervisor's underlay is busy: the inner addresses are compared in the kernel, at the offsets that a tunnel
     header with a key has (GRE with and without a checksum, VXLAN, Geneve without options).
@@ -68,8 +70,21 @@ def tunnel_filter(
     else:
         carries, headers = f"udp dst port {tunnel_ports[plan.network.type]}", (16,)
     inner = " or ".join(_inner(plan, name, length + header) for header in headers)
-    ping = "icmp" if outer == 4 else "icmp6"
-    return f"host {local} and host {remote} and (({carries} and ({inner})) or {ping})"
+    return f"host {local} and host {remote} and (({carries} and ({inner})) or ({signal_filter(plan, remote)}))"
+
+
+def signal_filter(plan: path.Plan, remote: str) -> str:
+    """Return the filter for the other unit's signals (`evidence.beacon`): this run's marked echo requests, no others.
+
+    An ICMP error would quote somebody's packet.
+    """
+    name, start, request = ("ip6", 40, "icmp6 and ip6[40] == 128") if ":" in remote else ("icmp", 0, "icmp[0] == 8")
+    token = bytes.fromhex(plan.token)
+    marked = (
+        f"{name}[{start + _MARK + at}:4] == {struct.unpack_from('!I', token, at)[0]:#x}"
+        for at in range(0, len(token), 4)
+    )
+    return " and ".join([f"src host {remote}", request, *marked])
 
 
 def _inner(plan: path.Plan, name: str, start: int) -> str:
@@ -125,7 +140,7 @@ class Capture:
         self.device = device
         self.error = ""
         self.kept = bytearray()
-        """The first packets as tcpdump wrote them, as a capture file; empty where none are kept."""
+        """The headers of the first packets, as a capture file; empty where none are kept."""
         self.packets = 0
         """How many of them there are."""
         self.more = 0
@@ -175,7 +190,7 @@ class Capture:
             (length,) = struct.unpack_from(f"{order}I", record, 8)
             frame = stream.read(length)
             if self._keeps and len(frame) == length:
-                self._keep(record + frame)
+                self._keep(pcap.shortened(record, frame[: headers.end(frame, self._tunnel_ports)], order))
             decoded = packet.decode(frame, self._tunnel_ports)
             if decoded is not None:
                 self._sink(decoded)

@@ -15,7 +15,9 @@ from .. import path
 
 Kind = Literal["echo-request", "echo-reply", "tcp", "udp", "solicitation", "advertisement", "unreachable"]
 
-_VLAN, _IPV4, _IPV6, _ARP, _TRANSPARENT_ETHERNET = 0x8100, 0x0800, 0x86DD, 0x0806, 0x6558
+_VLANS = (0x8100, 0x88A8)
+"""802.1Q and the outer tag of 802.1ad."""
+_IPV4, _IPV6, _ARP, _TRANSPARENT_ETHERNET = 0x0800, 0x86DD, 0x0806, 0x6558
 _ICMP, _TCP, _UDP, _GRE, _ICMPV6 = 1, 6, 17, 47, 58
 _ECHO: dict[tuple[int, int], Kind] = {
     (_ICMP, 8): "echo-request",
@@ -99,7 +101,7 @@ def _ethernet(frame: bytes, carried: _Carried) -> Packet | None:
     carried = dataclasses.replace(carried, destination_mac=frame[:6].hex(":"), source_mac=frame[6:12].hex(":"))
     (type_,) = struct.unpack_from("!H", frame, 12)
     offset = 14
-    while type_ == _VLAN:
+    while type_ in _VLANS:
         (type_,) = struct.unpack_from("!H", frame, offset + 2)
         offset += 4
     body = frame[offset:]
@@ -160,8 +162,10 @@ def _gre(data: bytes, outer: str, carried: _Carried) -> Packet | None:
 
 
 def _udp_tunnel(kind: str, data: bytes, outer: str, carried: _Carried) -> Packet | None:
-    frame, key = in_udp(kind, data)
-    return _ethernet(frame, dataclasses.replace(carried, tunnel=Tunnel(source=outer, key=key)))
+    inner = in_udp(kind, data)
+    if inner is None:
+        return None
+    return _ethernet(inner[0], dataclasses.replace(carried, tunnel=Tunnel(source=outer, key=inner[1])))
 
 
 def in_gre(data: bytes) -> tuple[bytes, int | None] | None:
@@ -176,7 +180,9 @@ def in_gre(data: bytes) -> tuple[bytes, int | None] | None:
     return (data[offset:], key) if type_ == _TRANSPARENT_ETHERNET else None
 
 
-def in_udp(kind: str, data: bytes) -> tuple[bytes, int]:
-    """Return the frame that a UDP payload of VXLAN or Geneve carries, and its key."""
+def in_udp(kind: str, data: bytes) -> tuple[bytes, int] | None:
+    """Return the frame that VXLAN or Geneve carries in a UDP payload, and its key; None where it is no Ethernet."""
+    if kind == "geneve" and struct.unpack_from("!H", data, 2)[0] != _TRANSPARENT_ETHERNET:
+        return None
     options = (data[0] & 0x3F) * 4 if kind == "geneve" else 0
     return data[8 + options :], int.from_bytes(data[4:7], "big")

@@ -7,7 +7,7 @@ import contextlib
 import os
 import pathlib
 import struct
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import IO
 
 from .. import errors, path
@@ -159,6 +159,61 @@ def reading(where: str | os.PathLike[str]) -> Generator[Reader]:
             why = error.strerror or error
             raise errors.PathfinderError(f"{where} cannot be read: {why}; check the path") from error
         yield reader
+
+
+def shortened(record: bytes, data: bytes, order: str) -> bytes:
+    """Return a packet's record with no more data than this.
+
+    Args:
+        record: The 16 bytes before its data.
+        data: What is kept of the data.
+        order: Of the file's bytes, as `struct` calls it.
+    """
+    return record[:8] + struct.pack(f"{order}I", len(data)) + record[12:_RECORD] + data
+
+
+def shorten(where: pathlib.Path, end: Callable[[bytes], int]) -> None:
+    """Cut each packet of a file where `end` says, in place; one of another kind than Ethernet stays as it is.
+
+    A packet becomes no longer, so what is written never overtakes what is still to be read. Of a last packet that the
+    file does not hold whole, no data is kept, and its record says that there was one.
+
+    Raises:
+        PathfinderError: The file cannot be written.
+    """
+    try:
+        with where.open("r+b") as file:
+            _shorten(file, end)
+    except OSError as error:
+        raise errors.PathfinderError(f"the data in {where} could not be cut off ({error}); remove the file") from error
+
+
+def _shorten(file: IO[bytes], end: Callable[[bytes], int]) -> None:
+    header = file.read(_HEADER)
+    order = next((one for one in "<>" if _is_ethernet(header, one)), "")
+    if not order:
+        return
+    kept = _HEADER
+    while record := file.read(_RECORD):
+        length = struct.unpack_from(f"{order}I", record, 8)[0] if len(record) == _RECORD else 0
+        data = file.read(length) if 0 < length <= LARGEST else b""
+        following = file.tell()
+        is_whole = len(record) == _RECORD and len(data) == length
+        file.seek(kept)
+        file.write(shortened(record, data[: end(data)], order) if is_whole else record)
+        kept = file.tell()
+        if not is_whole:
+            break
+        file.seek(following)
+    file.truncate(kept)
+
+
+def _is_ethernet(header: bytes, order: str) -> bool:
+    if len(header) < _HEADER:
+        return False
+    return struct.unpack_from(f"{order}I", header)[0] in _FRACTIONS and (
+        struct.unpack_from(f"{order}I", header, 20)[0] & 0xFFFF == ETHERNET
+    )
 
 
 def read(where: str | os.PathLike[str], most: int = 100_000) -> Savefile:

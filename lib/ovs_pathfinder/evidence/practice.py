@@ -182,8 +182,7 @@ def _listen_beside(here: local.Local, watching: watch.Watch) -> None:
     wanted = {far.management_address, *((far.tunnel_address,) if is_tunnelled else ())}
     for address in sorted(wanted - heard - {""}):
         if (route := host.route(address)) is not None:
-            protocol = "icmp6" if ":" in address else "icmp"
-            watching.add(None, route.device, f"{protocol} and src host {address}")
+            watching.add(None, route.device, capture.signal_filter(here.plan, address))
 
 
 def _exchange(

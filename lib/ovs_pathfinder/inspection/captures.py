@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 import pydantic
 
 from .. import errors
-from ..evidence import pcap
+from ..evidence import headers, pcap
 from ..temporary import mirror, protocol
 from . import answer, context, conversations, filters, origin, recording, savefiles, spots, storage
 from . import query as query_
@@ -128,6 +128,8 @@ def run(query: Query, context: context.Context) -> Answer:
     try:
         with _listening_post(query, spot, context) as post:
             recorded = _record(post.device, spot.expression, file, limits, context)
+            if not query.full:
+                pcap.shorten(file, lambda data: headers.end(data, spot.tunnel_ports))
     except errors.PathfinderError:
         file.unlink(missing_ok=True)  # nothing was captured
         raise

@@ -18,6 +18,14 @@ _ANSWER = 0.05
 """Seconds that an answer of vswitchd may be late."""
 
 
+def _number(text: str) -> int | None:
+    """Return the bits that are written as a number; None where they are written by name, as `+est+trk`."""
+    try:
+        return int(text or "0", 0)
+    except ValueError:
+        return None
+
+
 class Megaflow(path.Model):
     """One flow of the datapath's cache, with the actions it was given."""
 
@@ -41,8 +49,8 @@ class Megaflow(path.Model):
         state, mask = found["state"], found["mask"]
         if "inv" in state:
             return "+inv" in state or "inv" in state.split("|")
-        bits = int(state or "0", 0) & int(mask, 0) if mask else int(state or "0", 0)
-        return bool(bits & 0x10)
+        bits, looked_at = _number(state), _number(mask) if mask else 0xFF
+        return bits is not None and looked_at is not None and bool(bits & looked_at & 0x10)
 
     @property
     def ct_marked(self) -> bool:

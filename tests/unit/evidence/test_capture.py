@@ -70,6 +70,27 @@ def test_a_tunnels_filter_keeps_the_probe_and_no_others(kind: str, family: int, 
     assert keep(expression, [*wanted, *others], tmp_path) == wanted
 
 
+@pytest.mark.parametrize("family", [4, 6])
+def test_of_the_tunnel_ends_icmp_only_this_runs_signals_are_kept(family: int, tmp_path: pathlib.Path) -> None:
+    asked = plan("gre")
+    far, near = ("172.20.0.139", "172.20.0.209") if family == 4 else ("fc00::1", "fc00::2")
+    mark = bytes.fromhex(asked.token)
+
+    def message(type_: int, payload: bytes) -> bytes:
+        data = bytes([type_, 0, 0, 0, 0, 1, 0, 1]) + payload
+        return made.over4(1, data) if family == 4 else made.over6(58, data)
+
+    request, reply, error = (8, 0, 3) if family == 4 else (128, 129, 1)
+    ours = message(request, bytes(16) + mark + bytes(8))
+    others = [
+        message(request, bytes(16) + mark[::-1] + bytes(8)),
+        message(reply, bytes(16) + mark + bytes(8)),
+        message(error, made.TCP[14:] + b"somebody's payload"),
+    ]
+    for expression in (capture.tunnel_filter(asked, near, far), capture.signal_filter(asked, far)):
+        assert keep(expression, [ours, *others], tmp_path) == [ours]
+
+
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 def test_a_tunnels_filter_asks_for_the_protocol(protocol: str, tmp_path: pathlib.Path) -> None:
     family, frame = (4, made.TCP) if protocol == "tcp" else (6, made.UDP)

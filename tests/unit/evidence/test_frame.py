@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ovs_pathfinder import errors
 from ovs_pathfinder.evidence import frame, packet
 from tests.unit import recorded
+from tests.unit.evidence import test_packet
 from tests.unit.vswitch import private
 
 SOURCE, DESTINATION = "fa163ea87ef6", "fa163e0d9acf"
@@ -173,3 +174,11 @@ def test_no_bytes_make_it_fail_otherwise(data: bytes, start: bytes) -> None:
     found = describe_or_none(ENDS + start + data)
 
     assert found is None or all(" " not in field for field in found.fields)
+
+
+def test_geneve_that_carries_ip_is_udp() -> None:
+    body = struct.pack("!BBHI", 0, 0, 0x0800, 0x2F100) + test_packet.ECHO4[14:]
+
+    found = frame.describe(test_packet.over4(17, test_packet.udp(6081, body)))
+
+    assert (found.tunnel, found.words) == (None, "udp 55555 > 6081")

@@ -163,3 +163,16 @@ def test_a_frame_that_was_cut_short_invents_nothing(frame: bytes) -> None:
         if part is not None:
             assert part.model_copy(update={"payload": whole.payload}) == whole
             assert whole.payload.startswith(part.payload)
+
+
+def test_an_outer_tag_of_802_1ad_is_a_vlan() -> None:
+    tagged = ECHO4[:12] + bytes([0x88, 0xA8, 0, 7, 0x81, 0, 0, 5]) + ECHO4[12:]
+
+    assert packet.decode(tagged) == packet.decode(ECHO4)
+
+
+def test_geneve_that_carries_ip_holds_no_frame() -> None:
+    body = struct.pack("!BBHI", 0, 0, 0x0800, 0x2F100) + ECHO4[14:]
+
+    assert packet.in_udp("geneve", body) is None
+    assert packet.decode(over4(17, udp(6081, body))) is None

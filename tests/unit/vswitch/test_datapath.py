@@ -75,3 +75,22 @@ def test_the_original_tuple_is_readable_again() -> None:
     assert "proto=6/0,tp_src=60668/0,tp_dst=9443/0)" in tracked.readable
     assert tracked.readable.replace("tp_src", "src_port").replace("tp_dst", "dst_port") == tracked.key
     assert tracked.ufid == "5e5bf27d-a604-4ef8-8f7b-99665fa9c5a2"
+
+
+@pytest.mark.parametrize(
+    ("state", "is_invalid"),
+    [
+        ("+est+trk", False),
+        ("+inv+trk", True),
+        ("+trk-inv", False),
+        ("0x30/0x30", True),
+        ("0x30/0x20", False),
+        ("0x31", True),
+        ("0x21/bad", False),
+        ("", False),
+    ],
+)
+def test_a_state_of_conntrack_is_read_in_every_form(state: str, is_invalid: bool) -> None:
+    one = datapath.Megaflow(key=f"ct_state({state}),recirc_id(0)", packets=0, used="never", actions="drop", raw="")
+
+    assert one.ct_invalid is is_invalid
