@@ -23,6 +23,21 @@ CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 _HEARTBEAT_SECONDS = "3"
 
 
+def _end_in_order() -> None:
+    """Let SIGTERM and a terminal that is closed pass `__exit__`, too; make and sudo may send one after the other."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    ours = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
+
+    def end(*_: object) -> None:
+        for one in ours:
+            signal.signal(one, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for one in ours:
+        signal.signal(one, end)
+
+
 class Lab:
     """A running lab; make one with `start` and leave it by `with` or `stop`."""
 
@@ -52,8 +67,7 @@ class Lab:
 
         """
         ownership.sweep()
-        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that SIGTERM, too, passes `__exit__`
+        _end_in_order()
         name = secrets.token_hex(3)
         lab = cls(topology.Shape(**options), name, ownership.claim(name))
         try:

@@ -116,7 +116,7 @@ def start_command() -> "tuple[subprocess.Popen[str], str]":
     return command, words[1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_end_the_lab(lab_support: None, number: signal.Signals):
     command, name = start_command()
     with command:

@@ -249,12 +249,21 @@ def _summary(rows: Sequence[Amphora], log: worker_log.Log, query: Query) -> str:
     many = ", ".join(f"{number} {status}" for status, number in sorted(counted.items()))
     head = f"{len(rows)} {'amphora' if len(rows) == 1 else 'amphorae'}{f' {which}' if which else ''} ({many})"
     if not log.present:
-        return f"{head}; this host has no log of Octavia's worker."
+        return f"{head}; this host has no log of Octavia's worker or health manager."
+    if _says_nothing(log):
+        return (
+            f"{head}; nothing in Octavia's logs on this host was understood, so whether each is reached is not known."
+        )
     bad = [row.trouble for row in rows if row.unreachable and row.trouble]
     if not bad:
-        return f"{head}; the worker's log on this host speaks of none that cannot be reached."
+        return f"{head}; Octavia's logs on this host name none that cannot be reached."
     since = min(one.first for one in bad)
-    return f"{head}; the worker on this host could not reach {len(bad)} of them, the first since {since}."
+    return f"{head}; Octavia on this host could not reach {len(bad)} of them, the first since {since}."
+
+
+def _says_nothing(log: worker_log.Log) -> bool:
+    """Whether the log says nothing of any amphora, as no line of it was understood or it could not be read."""
+    return not log.troubles and (bool(log.problem) or (log.bytes > 0 and not log.understood))
 
 
 def _about(log: worker_log.Log) -> list[str]:
@@ -266,8 +275,13 @@ def _about(log: worker_log.Log) -> list[str]:
         return said
     if not log.whole:
         said.append(
-            f"Of the worker's log the latest {log.bytes:,} bytes were read, from {log.since or 'an unknown time'} on: "
+            f"Of Octavia's logs the latest {log.bytes:,} bytes were read, from {log.since or 'an unknown time'} on: "
             "failures may have begun earlier."
+        )
+    if log.bytes and not log.understood:
+        said.append(
+            f"No line of {log.file} begins with a time as oslo.log writes it (2022-03-12 09:04:19.832), so none was "
+            "understood."
         )
     if log.nameless:
         said.append(f"{log.nameless} lines of the log tell of a failed attempt without naming the address.")

@@ -148,10 +148,12 @@ def lines(before: snapshot.Snapshot, after: snapshot.Source) -> list[str]:
     """Return what matters of the differences between two, a line each: settings, then flows.
 
     Raises:
-        PathfinderError: One of them cannot be read.
+        PathfinderError: One of them cannot be read, or shows no difference as far as it can be read.
     """
     found = comparison.compare(before, after, own=_OURS)
-    rows = _rows(found, before.switch, after.switch)
+    rows = list(_rows(found, before.switch, after.switch))
+    if found.unread and not rows:
+        raise errors.PathfinderError("; ".join(found.unread.values()))
     return [*(str(one) for one in _settings(found)), *(str(one) for one in rows)]
 
 
@@ -221,21 +223,21 @@ def _summary(found: comparison.Compared, kinds: Mapping[str, int]) -> str:
     counts = ", ".join(f"{kinds[kind]} {kind}" for kind in ("gone", "new", "changed") if kinds.get(kind))
     differing = sum(kinds.values())
     differ = f"{words.many(differing, 'flow')} {'differs' if differing == 1 else 'differ'} ({counts})"
-    parts = [
-        f"{differ}, of {before} before and {after} after {where}"
-        if kinds
-        else f"The flows are the same: {words.many(after, 'flow')} {where}"
-    ]
+    others_ = "of the other bridges " if found.unread else ""
+    parts = [f"{differ}, of {before} before and {after} after {where}"] if kinds else []
+    if not kinds and found.bridges:
+        parts = [f"The flows {others_}are the same: {words.many(after, 'flow')} {where}"]
     if others:
         what = collections.Counter(one.kind for one in others)
         parts.append(
             "different settings: " + ", ".join(words.many(count, f"{kind} setting") for kind, count in what.items())
         )
     if found.unread:
-        parts.append(f"the flows of {', '.join(found.unread)} could not be compared")
+        parts.append(f"whether the flows of {', '.join(found.unread)} are the same is not known")
     if versions:
         parts.append(f"changed versions: {', '.join(versions)}")
-    return "; ".join(parts) + "."
+    said = "; ".join(parts)
+    return f"{said[0].upper()}{said[1:]}."
 
 
 def _notes(found: comparison.Compared, before: state.State, after: state.State) -> Iterator[str]:

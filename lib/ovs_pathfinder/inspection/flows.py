@@ -224,10 +224,8 @@ def _told(
     shown = heapq.nsmallest(query.limit, found, key=lambda one: selection.order(one.line))
     if len(shown) < len(found):
         notes.append(f"Only the first {len(shown)} of {len(found)} flows are shown; narrow down, or raise limit.")
-    if dumped.strange:
-        notes.append(
-            f"{len(dumped.strange)} lines of ovs-ofctl were not understood, such as: {_cut(dumped.strange[0])}."
-        )
+    if unread := dumped.unread():
+        notes.append(f"{unread[0].upper()}{unread[1:]}.")
     parsed = [(one, reader.read(one.line)) for one in shown]
     ports = {port.name: port for _, one in parsed for port in reader.ports(one)}
     total, hit = tally.flows.total(), tally.flows.total() - tally.unhit.total()
@@ -305,7 +303,3 @@ def _summary(query: Query, total: int, found: list[selection.Moved]) -> str:
         part for part in (f"name {query.port}" if query.port else "", "met packets" if query.hit else "") if part
     )
     return f"{len(found)} of {total} flows of {where}{f': those that {those}' if those else ''}."
-
-
-def _cut(line: bytes) -> str:
-    return line.decode(errors="replace").strip()[:100]

@@ -1,5 +1,6 @@
-"""What Octavia's worker on this host says of amphorae that it cannot reach (/var/log/octavia/octavia-worker.log).
+"""What Octavia's services on this host log of amphorae that they cannot reach (/var/log/octavia).
 
+The worker builds and deletes amphorae, the health manager fails them over; both reach them by the same driver.
 Source: `octavia/amphorae/drivers/haproxy/rest_api_driver.py`; the exception is appended by oslo.log's formatter.
 """
 
@@ -13,11 +14,18 @@ from collections.abc import Iterator, Sequence
 from .. import path
 
 FILES = (pathlib.Path("/var/log/octavia/octavia-worker.log.1"), pathlib.Path("/var/log/octavia/octavia-worker.log"))
-"""The older one first."""
+"""The worker's, the older one first."""
+HEALTH_FILES = (
+    pathlib.Path("/var/log/octavia/octavia-health-manager.log.1"),
+    pathlib.Path("/var/log/octavia/octavia-health-manager.log"),
+)
+"""The health manager's, the older one first."""
 MAX_BYTES = 8_000_000
-"""Of both files together; the latest are read."""
+"""Of both files of a service together; the latest are read."""
 
-_START = re.compile(r"^(?P<time>\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?)\b")
+_SYSLOG = r"(?:<\d+>)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+) \S+ [^:\s]+: "
+"""What a log daemon puts before a line (RFC 3164, or rsyslog's own format): its time, the host, the program."""
+_START = re.compile("^(?:" + _SYSLOG + r")?(?P<time>\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?)\b")
 _SAID = re.compile(r"Could\s+not\s+connect\s+to\s+instance|The\s+amphora\s+is\s+unavailable")
 _GIVEN_UP = re.compile(r"The\s+amphora\s+is\s+unavailable")
 _HOST = re.compile(r"""host=u?(?P<quote>['"])(?P<address>[^'"]+)(?P=quote)""")
@@ -58,15 +66,55 @@ class Log(path.Model):
     troubles: tuple[Trouble, ...] = ()
     nameless: int = 0
     """Failed attempts whose line names no address."""
+    understood: int = 0
+    """Records that were understood; where something was read and this is 0, the log says nothing."""
     problem: str = ""
     """Why a file could not be read."""
 
 
-def read(files: Sequence[pathlib.Path] | None = None, limit: int = MAX_BYTES) -> Log:
-    """Read the latest bytes of the log, across the file and the one that was rotated before it."""
-    wanted = FILES if files is None else files
+def read() -> Log:
+    """Read the logs of the worker and of the health manager."""
+    return _together([read_one(FILES), read_one(HEALTH_FILES)])
+
+
+def _together(logs: Sequence[Log]) -> Log:
+    found = [one for one in logs if one.present or one.problem] or logs[:1]
+    troubles: dict[str, Trouble] = {}
+    for one in (trouble for log in found for trouble in log.troubles):
+        known = troubles.get(one.address)
+        troubles[one.address] = one if known is None else _joined(known, one)
+    return Log(
+        file=" and ".join(one.file for one in found),
+        present=any(one.present for one in found),
+        bytes=sum(one.bytes for one in found),
+        whole=all(one.whole for one in found),
+        since=min((one.since for one in found if one.since), default=""),
+        until=max(one.until for one in found),
+        troubles=tuple(troubles.values()),
+        nameless=sum(one.nameless for one in found),
+        understood=sum(one.understood for one in found),
+        problem="; ".join(one.problem for one in found if one.problem),
+    )
+
+
+def _joined(one: Trouble, other: Trouble) -> Trouble:
+    """Put together what two services say of one address."""
+    early, late = sorted((one, other), key=lambda trouble: trouble.latest)
+    return Trouble(
+        address=one.address,
+        first=min(one.first, other.first),
+        latest=late.latest,
+        count=one.count + other.count,
+        given_up=max(one.given_up, other.given_up),
+        exception=late.exception or early.exception,
+        line=late.line or early.line,
+    )
+
+
+def read_one(files: Sequence[pathlib.Path], limit: int = MAX_BYTES) -> Log:
+    """Read the latest bytes of one service's log, across the file and the one that was rotated before it."""
     left, parts, whole, problem, present = limit, list[str](), True, "", False
-    for file in reversed(wanted):
+    for file in reversed(files):
         try:
             size = file.stat().st_size
             with file.open("rb") as stream:
@@ -83,15 +131,16 @@ def read(files: Sequence[pathlib.Path] | None = None, limit: int = MAX_BYTES) ->
         left -= len(found)
         parts.insert(0, found.decode(errors="replace"))
     log = parse("\n".join(parts))
-    changes = {"file": str(wanted[-1]), "present": present, "bytes": limit - left, "whole": whole, "problem": problem}
+    changes = {"file": str(files[-1]), "present": present, "bytes": limit - left, "whole": whole, "problem": problem}
     return log.model_copy(update=changes)
 
 
 def parse(text: str) -> Log:
     """Read lines of the log; those that belong to no address are counted."""
     troubles: dict[str, _Counted] = {}
-    nameless, since, until = 0, "", ""
+    nameless, since, until, understood = 0, "", "", 0
     for time, record in _records(text):
+        understood += 1
         since, until = since or time, time
         if not _SAID.search(record):
             continue
@@ -107,7 +156,9 @@ def parse(text: str) -> Log:
         else:
             known.count, known.record = known.count + 1, record
     shown = tuple(_trouble(address, known) for address, known in troubles.items())
-    return Log(file="", present=True, since=since, until=until, troubles=shown, nameless=nameless)
+    return Log(
+        file="", present=True, since=since, until=until, troubles=shown, nameless=nameless, understood=understood
+    )
 
 
 @dataclasses.dataclass

@@ -12,7 +12,7 @@ import re
 import select
 from collections.abc import Iterator
 
-from .. import errors, process
+from .. import errors, process, words
 
 VERSIONS = "OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15"
 """What is offered to a bridge, which takes the highest that it speaks: groups came with 1.1, meters with 1.3."""
@@ -25,6 +25,7 @@ _HEADING = b"ST_FLOW reply"
 """Of `OFPST_FLOW reply (OF1.4) (xid=0x2):`, and of `NXST_FLOW reply (xid=0x4):`, which is OpenFlow 1.0's."""
 _VERSION = re.compile(rb"\(OF1\.(\d)\)")
 _TABLE = re.compile(rb" table=(\d+), n_packets=(0,)?")
+_FLOW_COUNT = re.compile(r"flow_count=(\d+)")
 _LOG_LINE = re.compile(r"\S+\|\d+\|\w+\|[A-Z]+\|")
 
 
@@ -38,10 +39,34 @@ class Flows:
         """The version that was spoken, such as `OpenFlow14`; empty until the first chunk has come."""
         self.strange: list[bytes] = []
         """Lines that are neither a flow nor a heading."""
+        self.read = 0
+        """Flows that were read so far."""
         # Without the option, names of ports are understood, and still none printed into a pipe.
         options = [] if match else ["--no-names"]
         self._command = ["ovs-ofctl", *options, "-O", VERSIONS, "dump-flows", bridge, *([match] if match else [])]
         self._begun: process.Running | None = None
+
+    def unread(self) -> str:
+        """Say what was not understood of what has been read, in one sentence without its end; empty where all was.
+
+        A message that ovs-ofctl cannot decode is printed up to the flow that it does not know, then in hexadecimal; the
+        flows behind it are lost. How many there are, the switch counts itself.
+        """
+        if not self.strange:
+            return ""
+        line = " ".join(self.strange[0].decode(errors="replace").split())[:100]
+        missing = self._count() - self.read
+        many = words.many(missing, "flow") if missing > 0 else "some flows"
+        return f"{many} of {self.bridge} could not be read: ovs-ofctl printed {line!r}"
+
+    def _count(self) -> int:
+        """Return how many flows the switch says that it has; 0 where it does not say."""
+        counting = ["dump-aggregate" if one == "dump-flows" else one for one in self._command if one != "--no-names"]
+        try:
+            found = _FLOW_COUNT.search(process.run(counting, timeout=_PATIENCE))
+        except process.ProcessError:
+            return 0
+        return int(found[1]) if found else 0
 
     def begin(self) -> None:
         """Let the switch begin to answer while something else is done; `cancel` it if it is not read after all."""
@@ -58,10 +83,12 @@ class Flows:
         Raises:
             PathfinderError: The bridge does not answer, or does not understand the match.
         """
+        self.read, self.strange = 0, []
         tool, self._begun = self._begun or process.Running(self._command), None
         try:
             for chunk in _chunks(tool):
                 if flows := self._flows(chunk):
+                    self.read += flows.count(b"\n")
                     yield flows
         except process.ProcessError as error:
             raise errors.PathfinderError(refusal(self.bridge, error)) from error

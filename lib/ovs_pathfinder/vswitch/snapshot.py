@@ -90,6 +90,7 @@ def _live(found: Flows) -> Iterator[bytes]:
     flows = dump.Flows(found.bridge)
     try:
         yield from flows
+        found.error = flows.unread()
     except errors.PathfinderError as error:
         found.error = str(error)
     found.openflow = flows.openflow

@@ -87,8 +87,7 @@ def test_what_the_log_says_of_an_amphora_is_beside_it_with_the_command_to_run_ne
     assert first.trouble is not None
     assert (first.trouble.count, first.unreachable, second.unreachable) == (2, True, False)
     assert answer.summary == (
-        "2 amphorae (2 BOOTING); the worker on this host could not reach 1 of them, the first since "
-        "2022-03-12 09:04:19."
+        "2 amphorae (2 BOOTING); Octavia on this host could not reach 1 of them, the first since 2022-03-12 09:04:19."
     )
     assert answer.next == (
         f"juju run ovs-pathfinder/leader plan-path source=octavia/2 destination={sky.GUEST_ADDRESS}",
@@ -102,7 +101,7 @@ def test_attempts_before_an_amphora_was_allocated_are_its_boot(clouds: sky.Sky, 
     answer = ask(clouds)
 
     assert (answer.amphorae[0].reached_since, answer.amphorae[0].unreachable, answer.next) == (True, False, ())
-    assert "speaks of none that cannot be reached" in answer.summary
+    assert "name none that cannot be reached" in answer.summary
 
 
 def test_an_address_of_no_amphora_is_told_apart(clouds: sky.Sky, log: pathlib.Path) -> None:
@@ -183,3 +182,13 @@ def test_the_page_fits_a_terminal(clouds: sky.Sky, log: pathlib.Path) -> None:
     assert "✗ not reached" in page
     assert [line for line in page.splitlines() if len(line) > 80] == []
     assert "\n\n\n" not in page
+
+
+def test_a_log_that_is_not_understood_is_no_log_without_troubles(clouds: sky.Sky, log: pathlib.Path) -> None:
+    serve(clouds, [amphora()])
+    log.write_text("12.3.2022 09:04:19 Could not connect to instance\n")
+
+    answer = ask(clouds)
+
+    assert "was understood, so whether each is reached is not known." in answer.summary
+    assert any("begins with a time as oslo.log writes it" in one for one in answer.notes)

@@ -16,7 +16,7 @@ import pydantic
 import pytest
 
 from ovs_pathfinder import errors
-from ovs_pathfinder.inspection import snapshots, storage
+from ovs_pathfinder.inspection import differences, flows, snapshots, storage
 from ovs_pathfinder.report import view
 from ovs_pathfinder.vswitch import dump, snapshot
 from tests.unit.inspection import switched
@@ -278,3 +278,26 @@ def test_killing_it_leaves_no_file_under_a_name(switch: pathlib.Path, tmp_path: 
     assert done.returncode == -signal.SIGKILL
     assert storage.Storage(tmp_path).files() == []
     assert [file.name[:5] for file in tmp_path.iterdir()] == [".new-"]
+
+
+def test_flows_that_ovs_ofctl_cannot_decode_are_counted_and_make_a_comparison_unknown(tmp_path: pathlib.Path) -> None:
+    if reason := private.missing():
+        pytest.skip(reason)
+    with switched.running():
+        before = take(tmp_path, "before")
+        private.call("ovs-ofctl", "-O", "OpenFlow15", "add-flow", "br-int", "table=1,ip,actions=encap(nsh(md_type=1))")
+        private.configure("set Bridge br-int protocols=OpenFlow10")  # which has no words for it
+
+        after = take(tmp_path, "after")
+        shown = flows.run(flows.Query(hit=False), switched.context_of(tmp_path))
+        found = differences.run(differences.Query(before="before", after="after"), switched.context_of(tmp_path))
+
+    read = {one.name: one.flows for one in after.bridges}["br-int"]
+    missing = {one.name: one.flows for one in before.bridges}["br-int"] + 1 - read
+    assert missing > 0
+    said = f"{missing} flow{'s' if missing > 1 else ''} of br-int could not be read: ovs-ofctl printed '***decode error"
+    assert any(said in note for note in after.notes)
+    assert any(note.startswith(said) for note in shown.notes)
+    assert any(said in note for note in found.notes)
+    assert (found.same, [one.bridge for one in found.flows if one.bridge == "br-int"]) == (False, [])
+    assert "whether the flows of br-int are the same is not known" in found.summary
