@@ -12,7 +12,7 @@ from typing import Literal
 from .. import errors, path, process
 from ..temporary import journal, mirror
 from ..vswitch import conntrack, coverage, daemon_log, datapath, flow, state, wiring
-from . import beacon, capture, host, large, local, megaflows, probe, question, record, sight, theory, watch
+from . import beacon, capture, host, large, local, megaflows, probe, question, record, sight, theory, watch, without
 
 MAX_WINDOW = 180.0
 """Seconds that a listener watches at the most."""
@@ -73,6 +73,8 @@ def gather(
             watching.hide_all(past)
         observations = watching.observations()
         extra = _second_thoughts(here, observations)
+        cookies = _agent_cookies(here)
+        traced = [*after.count(traces, "after"), *extra, *megaflows.reexamined(here, used)]
         return record.Evidence(
             run=plan.run,
             unit=unit,
@@ -87,7 +89,7 @@ def gather(
             tunnel=here.tunnel.name if here.tunnel else None,
             tunnel_error=here.tunnel_error,
             tunnel_remote=here.tunnel_remote,
-            agent_cookies=_agent_cookies(here),
+            agent_cookies=cookies,
             underlay_route=here.route.device if here.route else "",
             neighbour_state=_neighbour_state(here),
             probe=exchanged.probe,
@@ -104,7 +106,7 @@ def gather(
             mirrors=_mirrors(here),
             log=logged.since(),
             rendezvous=watching.rendezvous(exchanged.first),
-            traces=(*after.count(traces, "after"), *extra, *megaflows.reexamined(here, used)),
+            traces=tuple(without.examine(here, cookies, one) for one in traced),
             seconds=round(time.monotonic() - begun, 3),
             problems=(*here.problems, *_injected()),
         )

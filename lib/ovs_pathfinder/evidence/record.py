@@ -89,6 +89,27 @@ class Step(path.Model):
         return f"{self.bridge} table {self.table}, {what}" + (f", {self.match}" if self.match else "")
 
 
+Owner = Literal["other", "perhaps-agent", "charm"]
+"""Whose a flow without the agent's cookie is: somebody else's; perhaps the agent's all the same, as its extensions have
+cookies of their own and flows of before its restart an old one; this charm's, for a time."""
+
+
+class Without(path.Model):
+    """What would become of a traced packet without a flow that has not the agent's cookie."""
+
+    flow: Step
+    owner: Owner = "other"
+    actions: str = ""
+    """What that flow does, as the dump of its table says; empty where it was not found."""
+    instead: str = ""
+    """The agent's flow that the packet would meet; empty where there is none, or it is not known."""
+    outcome: Outcome = "unknown"
+    reason: str = ""
+    rewritten: tuple[str, ...] = ()
+    """Datapath actions by which the packet has other addresses or ports when it leaves than it would have without."""
+    command: str = ""
+
+
 class Trace(path.Model):
     """What the local switch says that it would do with a packet of the probe."""
 
@@ -105,6 +126,9 @@ class Trace(path.Model):
     outputs: tuple[str, ...] = ()
     local_vlan: int | None = None
     """Neutron's local VLAN, as the flows on the way set it."""
+    without: Without | None = None
+    """Of the flow on the way that has not the agent's cookie, and of several that without which the packet would pass;
+    None where there is none, or the agent's cookie is not known."""
     text: str = ""
 
     @property
