@@ -72,7 +72,7 @@ def expected(name: str, seen: observation.Seen) -> tuple[list[path.Point], list[
     assert truth.hop
     requests_at, replies_at = path.POINTS, path.POINTS[:0]
     if truth.direction == "forward":
-        requests_at = path.POINTS[: REQUESTS_SEEN[truth.hop]]
+        requests_at = path.POINTS[: REQUESTS_SEEN[truth.reaches or truth.hop]]
     else:
         replies_at = path.POINTS[REPLIES_UNSEEN[truth.hop] :]
     if name == "guest-down":

@@ -4,6 +4,7 @@ import itertools
 
 from .. import path
 from ..evidence import record
+from ..vswitch import cookie
 from . import case as case_
 
 
@@ -54,7 +55,8 @@ def cause(
     what = what or case.plan.protocol + (f" port {case.plan.port}" if case.plan.port else "")
     evidence = case.evidence(segment.role)
     owner = evidence.agent_cookies.get(step.bridge) if evidence else None
-    if owner is not None and step.priority is not None and step.cookie != owner:
+    is_others = owner is not None and step.priority is not None and step.cookie != owner
+    if is_others and cookie.owner(step.cookie) != "perhaps-agent":
         return (
             "foreign-flow",
             case.place(step.bridge),

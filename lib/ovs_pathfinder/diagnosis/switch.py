@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from . import case as case_
-from . import disobedience, ports, reading, rules, stretch, verdict
+from . import disobedience, foreign, ports, reading, rules, stretch, verdict
 
 
 def explain(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
@@ -11,7 +11,7 @@ def explain(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
     for rule in _RULES:
         found = rule(case, segment)
         if found is not None:
-            return found
+            return foreign.doubt(case, segment, found)
     return _unexplained(case, segment)
 
 
@@ -42,6 +42,7 @@ def _unexplained(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
 _Rule = Callable[[case_.Case, case_.Segment], verdict.Finding | None]
 
 _STANDING: tuple[_Rule, ...] = (
+    foreign.diverted,
     ports.trunk,
     ports.not_plugged,
     ports.sender_mac,

@@ -5,6 +5,7 @@ from typing import Literal
 import pydantic
 
 from .. import path
+from ..vswitch import cookie
 
 EVIDENCE_VERSION = 1
 
@@ -89,16 +90,11 @@ class Step(path.Model):
         return f"{self.bridge} table {self.table}, {what}" + (f", {self.match}" if self.match else "")
 
 
-Owner = Literal["other", "perhaps-agent", "charm"]
-"""Whose a flow without the agent's cookie is: somebody else's; perhaps the agent's all the same, as its extensions have
-cookies of their own and flows of before its restart an old one; this charm's, for a time."""
-
-
 class Without(path.Model):
     """What would become of a traced packet without a flow that has not the agent's cookie."""
 
     flow: Step
-    owner: Owner = "other"
+    owner: cookie.Owner = "other"
     actions: str = ""
     """What that flow does, as the dump of its table says; empty where it was not found."""
     instead: str = ""

@@ -9,8 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from .. import errors
-from ..temporary import flows
-from ..vswitch import database, fields, flow, trace
+from ..vswitch import cookie, database, fields, flow, trace
 from . import local, record, synthetic, theory
 
 _STEP = re.compile(r"^\s*\d{1,3}\. ")
@@ -20,8 +19,6 @@ _CONFLICT = "Recirculation conflict"
 _PASSES = ("forwarded", "flooded")
 _FLOWS = 3
 """How many flows of others on one packet's way are left out, one at a time."""
-_TYPED = 1 << 32
-"""Of all numbers of 64 bits that Neutron draws, one in four thousand millions is smaller."""
 _PIECES = 4
 """How often a packet is followed behind a recirculation."""
 _REWRITES = re.compile(r"\bset\((?:eth|ipv4|ipv6|tcp|udp|sctp|arp|nd|icmpv6)\([^()]*\)\)")
@@ -46,18 +43,6 @@ def examine(here: local.Local, cookies: Mapping[str, str], traced: record.Trace)
     return traced.model_copy(update={"without": next(telling, found[0])})
 
 
-def owner(cookie: str) -> record.Owner:
-    """Say whose a flow is that has not the agent's cookie.
-
-    Neutron draws its cookies from all numbers of 64 bits (`generate_random_cookie` in `ovs_lib.py`), one for the agent
-    and one for each of its extensions (`OVSCookieBridge`); what a person types is small.
-    """
-    number = int(cookie, 16)
-    if number >> 40 == flows.COOKIE_MARK:
-        return "charm"
-    return "other" if number < _TYPED else "perhaps-agent"
-
-
 def _examine(
     switch: database.Switch,
     cookies: Mapping[str, str],
@@ -65,7 +50,7 @@ def _examine(
     traced: record.Trace,
     step: record.Step,
 ) -> record.Without:
-    blank = record.Without(flow=step, owner=owner(step.cookie))
+    blank = record.Without(flow=step, owner=cookie.owner(step.cookie))
     whole = trace.parse(traced.text)
     at = next((number for number, one in enumerate(whole.steps) if _is_same(one, step)), None)
     packet = _packet_at(switch, whole, at) if at is not None else None
@@ -157,7 +142,7 @@ def _next(
         PathfinderError: That cannot be told.
     """
     for one in sorted(table, key=lambda one: -one.priority):
-        is_agents = one.cookie == cookies.get(step.bridge) or owner(one.cookie) == "perhaps-agent"
+        is_agents = one.cookie == cookies.get(step.bridge) or cookie.owner(one.cookie) == "perhaps-agent"
         if one.priority > (step.priority or 0) or one.cookie == step.cookie or not is_agents:
             continue
         answer = fields.matches(one.match, packet)

@@ -15,10 +15,10 @@ from typing import Annotated, Literal
 import pydantic
 
 from .. import cloud, errors, process, words
-from ..vswitch import database, flow
+from ..vswitch import cookie, database, flow
 from . import change, rule
 
-COOKIE_MARK = 0x6F7066
+COOKIE_MARK = cookie.CHARM_MARK
 """The first three bytes of each cookie: "opf". Only the whole cookie decides what is deleted."""
 _LONGEST_LIFE = 65_535
 """Seconds that `hard_timeout` can hold."""

@@ -50,6 +50,8 @@ class Truth:
     code: str
     hop: path.Hop | None = None
     direction: path.Direction | None = None
+    reaches: path.Hop | None = None
+    """How far the packets get, where that is further than the hop at which something is done to them."""
     cold: tuple[path.Hop, path.Direction] | None = None
     """Hop and direction where they are others on a path whose neighbours are unknown: questions are flooded."""
     also: tuple[str, ...] = ()

@@ -26,7 +26,7 @@ def switch() -> Iterator[None]:
 
 
 def examined(
-    *flows: str, bridge: str = "br-int", direction: path.Direction = "forward", **more: record.State
+    *flows: str, bridge: str = "br-int", direction: path.Direction = "forward", state: record.State = "untracked"
 ) -> record.Trace:
     """Trace the probe's packet with flows of others there, and take them away again."""
     asked, running = octavia.plan(), database.read()
@@ -35,7 +35,7 @@ def examined(
     cookies = flow.agent_cookies()
     private.call("ovs-ofctl", "-O", "OpenFlow14", "add-flows", bridge, "-", stdin="\n".join(flows))
     try:
-        traced = theory.examine(asked, direction, places[direction], **more)
+        traced = theory.examine(asked, direction, places[direction], state=state)
         return without.examine(here, cookies, traced)
     finally:
         for one in flows:
@@ -122,17 +122,3 @@ def test_what_matches_but_perhaps_leaves_the_way_unknown() -> None:
     assert found.without is not None
     assert (found.without.outcome, found.without.flow.cookie) == ("unknown", "0xbad")
     assert "conj_id=7" in found.without.reason
-
-
-@pytest.mark.parametrize(
-    ("cookie", "owner"),
-    [
-        ("0x0", "other"),
-        ("0xbad", "other"),
-        ("0x6f70661234567890", "charm"),
-        ("0x2cb0eb9fa89e0", "perhaps-agent"),
-        ("0xd2523cc3be57e730", "perhaps-agent"),
-    ],
-)
-def test_a_cookie_says_whose_a_flow_may_be(cookie: str, owner: record.Owner) -> None:
-    assert without.owner(cookie) == owner
