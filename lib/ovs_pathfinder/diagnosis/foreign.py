@@ -124,7 +124,7 @@ def _finding(
     return case_.finding(
         case,
         "foreign-flow",
-        case_.hop(role, case.place(step.bridge)),
+        case_.hop(reading.side(segment, step) if role == segment.role else role, case.place(step.bridge)),
         segment.direction,
         case.certainty(role) if certain else "likely",
         f"On {end.principal or end.unit or end.port.host} a flow that is not the Neutron agent's {what}: "
