@@ -94,6 +94,14 @@ MEANINGS: dict[str, Meaning] = {
             "Delete that one entry (conntrack -D, or ovs-appctl dpctl/flush-conntrack with its tuple) or wait for it.",
         ),
     ),
+    "rate-limited": Meaning(
+        meaning="A rate limit on the way (a meter, a policer or a queue) drops packets.",
+        next=(
+            "openstack port show PORT -c qos_policy_id -c qos_network_policy_id",
+            "openstack network qos rule list POLICY",
+            "ovs-ofctl -O OpenFlow13 meter-stats BRIDGE; ovs-vsctl list QoS; tc -s qdisc show dev DEVICE",
+        ),
+    ),
     "switch-disobeys": Meaning(
         meaning="The flows forward the packet and the switch does not: Open vSwitch itself is at fault.",
         next=(

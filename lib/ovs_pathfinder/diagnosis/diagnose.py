@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from .. import path
 from ..evidence import record
-from . import account, beside, ends, foreign, reading, sizes, switch, trials, unseen, verdict
+from . import account, beside, ends, foreign, limited, reading, sizes, switch, trials, unseen, verdict
 from . import case as case_
 
 
@@ -20,7 +20,8 @@ def diagnose(
     """
     found = _diagnose(plan, evidence)
     judged = trials.judge(tried)
-    findings = tuple(trials.weigh(one, judged) for one in found.findings)
+    rates = limited.ends(evidence)
+    findings = tuple(trials.weigh(one, judged, rates) for one in found.findings)
     left = tuple(
         f"At the end of a trial on {one.unit}: {one.left}; clean-up says what is left." for one in judged if one.left
     )
@@ -150,7 +151,9 @@ def _explain(case: case_.Case, loss: account.Loss) -> verdict.Finding:
     if segment.kind == "switch" and loss.before is None:
         return _doubted(switch.explain(case, segment))
     if segment.kind == "switch":
-        return switch.explain(case, segment) if loss.total else ends.partial(case, segment)
+        return (
+            switch.explain(case, segment) if loss.total else limited.rate(case, segment) or ends.partial(case, segment)
+        )
     rules = {"sender": ends.sender, "underlay": ends.underlay, "guest": ends.guest, "receiver": ends.receiver}
     return rules[segment.kind](case, segment)
 

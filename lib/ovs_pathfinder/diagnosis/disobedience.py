@@ -2,7 +2,7 @@
 
 import re
 
-from . import bugs, reading, stretch, verdict
+from . import bugs, limited, reading, stretch, verdict
 from . import case as case_
 
 _GIVES_UP = re.compile(r"max translation depth|resubmit actions|stack overflow|[Rr]ecursion")
@@ -150,7 +150,9 @@ def disobeys(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None
         evidence[-1] += ": the first on the traced path that did not count them"
     evidence += [f"datapath flow of the probe, actions:drop: {one.raw}" for one in dropping]
     evidence += [*_asked_again(case, segment), *stretch.counters(case, segment)]
-    proven = segment.loss.total and (bool(dropping) or stuck is not None)
+    lawful = limited.unseen(case, segment)
+    shown = bool(dropping) or stuck is not None
+    proven = segment.loss.total and shown and not lawful
     found = case_.finding(
         case,
         "switch-disobeys",
@@ -160,7 +162,7 @@ def disobeys(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None
         f"The flows of {stretch.who(case, segment)} forward the packets to {trace.expected}, and its switch drops "
         f"them: theory and practice part in {place}.",
         tuple(evidence),
-        () if proven else ("Neither a datapath flow that drops nor a counter that stands still was found.",),
+        (*lawful, "" if shown else "Neither a datapath flow that drops nor a counter that stands still was found."),
     )
     # Restarting a switch stops all traffic of its host: not on a suspicion.
     return found if found.certainty == "proven" else found.model_copy(update={"next": found.next[:1]})

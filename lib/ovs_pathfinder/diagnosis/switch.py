@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from . import case as case_
-from . import disobedience, foreign, ports, reading, rules, stretch, verdict
+from . import disobedience, foreign, limited, ports, reading, rules, stretch, verdict
 
 
 def explain(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
@@ -59,6 +59,7 @@ _STANDING: tuple[_Rule, ...] = (
 """What is wrong whether or not packets were watched, the most specific first."""
 _RULES: tuple[_Rule, ...] = (
     *_STANDING,
+    limited.rate,
     disobedience.conntrack_invalid,
     rules.rules_drop_live,
     disobedience.passed_on,

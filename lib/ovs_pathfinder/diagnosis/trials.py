@@ -10,6 +10,7 @@ from . import verdict
 
 _NO_LOSS = ("path-ok", "service-refused")
 """Codes of findings that packets got through: to whether some are lost, they have nothing to say."""
+_AROUND_LIMIT = "The trial goes around a rate limit as well, so that it does not say that the switch is at fault."
 _CHANCE = 0.02
 """Below this, losses that come and go are not what made the difference between the rounds."""
 _BEYOND: dict[path.Role, tuple[path.Point, ...]] = {
@@ -67,19 +68,36 @@ def _judge(trial: record.Trial, half: record.Trial | None) -> verdict.Trial:
     answered = _answers(trial, learned=trial.learned or bool(half and half.learned))
     if answered is None or problem:
         return _unclear(trial, problem, left)
-    seen = _arrivals(half if half and trial.role == "destination" else trial)
+    made = half if half and trial.role == "destination" else trial
+    seen = _arrivals(made)
     if not any(one.passed for one in (answered.before, answered.during, answered.after)) and seen is not None:
         further = _compare(trial, seen, left)
         if further.effect == "heals":
             text = f"{further.summary} Even so, no answer came to any of them."
             return further.model_copy(update={"summary": text})
-    return _compare(trial, answered, left)
+    told = _compare(trial, answered, left)
+    return _unmet(made, answered, left) if told.effect == "none" and not _was_met(made) else told
+
+
+def _was_met(made: record.Trial) -> bool:
+    """Whether packets may have come to what was changed, by the record of the unit that changed it."""
+    if made.met is not None or made.during is None:
+        return made.met != 0
+    return made.role == "source" or made.during.forward.get("destination-underlay") != 0
+
+
+def _unmet(made: record.Trial, rounds: _Rounds, left: str) -> verdict.Trial:
+    text = f"With {made.change}, {rounds.during.text} {rounds.what}; no packet came to what was changed there, so that "
+    return _told(made, "unclear", f"{text}the trial says nothing of it.", left)
 
 
 def _unsent(half: record.Trial) -> verdict.Trial:
     """Tell what was seen where the change was made; the unit that sent has not been heard of."""
     seen = _arrivals(half)
-    return _unclear(half, half.problem, half.left) if seen is None or half.problem else _compare(half, seen, half.left)
+    if seen is None or half.problem:
+        return _unclear(half, half.problem, half.left)
+    told = _compare(half, seen, half.left)
+    return _unmet(half, seen, half.left) if told.effect == "none" and not _was_met(half) else told
 
 
 def _answers(trial: record.Trial, *, learned: bool) -> _Rounds | None:
@@ -167,12 +185,22 @@ def units(plan: path.Plan, role: path.Role) -> tuple[str, ...]:
     return (plan.source.unit,) if is_alone else (plan.source.unit, plan.destination.unit)
 
 
-def weigh(finding: verdict.Finding, trials: Sequence[verdict.Trial]) -> verdict.Finding:
-    """Add to a finding what the trials say for it or against it; its certainty stays what the probe made it."""
+def weigh(
+    finding: verdict.Finding, trials: Sequence[verdict.Trial], limited: Collection[path.Role] = ()
+) -> verdict.Finding:
+    """Add to a finding what the trials say for it or against it; its certainty stays what the probe made it.
+
+    Args:
+        finding: The finding.
+        trials: The trials.
+        limited: The ends at whose br-int a rate limit stands, which a trial goes around like all other flows.
+    """
     if finding.code in _NO_LOSS:
         return finding
-    for_it = [one.summary for one in trials if one.effect == "heals" and _is_there(finding, one)]
+    healing = [one for one in trials if one.effect == "heals" and _is_there(finding, one)]
+    for_it = [one.summary for one in healing if finding.code != "switch-disobeys" or one.role not in limited]
     against = [one.summary for one in trials if _contradicts(finding, one)]
+    against += [f"{one.summary} {_AROUND_LIMIT}" for one in healing if one.summary not in for_it]
     return finding.model_copy(
         update={"evidence": (*finding.evidence, *for_it), "against": (*finding.against, *against)}
     )

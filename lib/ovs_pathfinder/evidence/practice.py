@@ -12,7 +12,7 @@ from typing import Literal
 from .. import errors, path, process
 from ..temporary import journal, mirror
 from ..vswitch import conntrack, coverage, daemon_log, datapath, flow, state, wiring
-from . import beacon, capture, host, large, local, megaflows, probe, question, record, sight, theory, watch, without
+from . import beacon, capture, host, large, limits, local, megaflows, probe, question, record, sight, theory, watch, without
 
 MAX_WINDOW = 180.0
 """Seconds that a listener watches at the most."""
@@ -58,6 +58,7 @@ def gather(
             before = _Counting(here, pool, begun - _PASS)
             watch_all(here, watching)
             traces = before.count(list(pool.map(here.examine, here.places)), "before")
+            limited = limits.read(here, traces)
             watching.wait_ready()
             drops, logged = _drops(here), daemon_log.Mark()
             watched = time.monotonic()
@@ -74,6 +75,7 @@ def gather(
         observations = watching.observations()
         extra = _second_thoughts(here, observations)
         cookies = _agent_cookies(here)
+        limited = limits.risen(limited, limits.read(here, traces))
         traced = [*after.count(traces, "after"), *extra, *megaflows.reexamined(here, used)]
         return record.Evidence(
             run=plan.run,
@@ -101,6 +103,7 @@ def gather(
             megaflows=used,
             heartbeats=megaflows.heartbeats(here, within=_HEARTBEAT) if plan.has_heartbeats else (),
             drops=coverage.risen(drops, _drops(here)),
+            limits=limited,
             conntrack_full=tuple(str(one) for one in conntrack.read() if one.is_full),
             patches=() if plan.same_host else tuple(wiring.broken_patches(here.switch, ("br-int", here.bridge))),
             mirrors=_mirrors(here),

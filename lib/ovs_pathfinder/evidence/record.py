@@ -230,6 +230,27 @@ class Device(path.Model):
     """None where the device is plugged into br-int itself."""
 
 
+class Limit(path.Model):
+    """Something on the way of the packets that may lose them lawfully."""
+
+    kind: Literal["meter", "policer", "queue", "action"]
+    """`action` is one of a flow that counts nothing, such as `set_queue`."""
+    name: str
+    """In words: `meter 7 of br-int`."""
+    direction: path.Direction
+    """Of the packets that pass it."""
+    bridge: str = ""
+    """Where it is one of a flow."""
+    step: str = ""
+    """That flow, as a step of the trace is written."""
+    setting: str = ""
+    dropped: int | None = None
+    """Packets that it dropped during the probe, whoever's; None where that is not known."""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.setting})" if self.setting else self.name
+
+
 class History(path.Model):
     """What has changed on this host's switch since its newest snapshot."""
 
@@ -292,6 +313,8 @@ class Evidence(path.Model):
     megaflows: tuple[Megaflow, ...] = ()
     heartbeats: tuple[Megaflow, ...] = ()
     """Datapath flows of the amphora's messages to Octavia's health manager."""
+    limits: tuple[Limit, ...] = ()
+    """Meters, policers and queues on the way."""
     conntrack_full: tuple[str, ...] = ()
     """Sentences on the conntrack tables that had no room after the probe."""
     drops: dict[str, int] = pydantic.Field(default_factory=dict[str, int])
@@ -377,6 +400,8 @@ class Trial(path.Model):
     during: Attempt | None = None
     """None where nothing was changed."""
     after: Attempt | None = None
+    met: int | None = None
+    """Packets that came to what was changed while it was there; None where that was not counted."""
     lived: float = 0.0
     """Seconds for which the change was there; 0 where another unit made it."""
     exposure: float = 0.0

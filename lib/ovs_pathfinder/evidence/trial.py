@@ -12,7 +12,7 @@ from collections.abc import Generator
 
 from .. import cloud, errors, path, words
 from ..temporary import flows, journal, port_security, protocol
-from ..vswitch import flow
+from ..vswitch import datapath, flow
 from . import beacon, bypass, probe, record, session
 
 _PRIORITIES = range(40_961, 40_971)
@@ -144,12 +144,12 @@ def _alone(part: session.Session, blank: record.Trial, change: "_Normal | _Unpro
     with change.made() as made:
         change.settle(healthy=True)
         during = part.round("during")
-        spent = part.spent
+        spent, met = part.spent, change.met()
     part.forgets = is_cold
     change.settle(healthy=False)
     after = part.round("after")
     return blank.model_copy(
-        update={"before": before, "during": during, "after": after, **change.told(), **_ended(made, spent)}
+        update={"before": before, "during": during, "after": after, "met": met, **change.told(), **_ended(made, spent)}
     )
 
 
@@ -200,9 +200,9 @@ def _as_destination(
     with change.made() as made:
         signals.say("changed")
         during = part.round("during", lambda: part.hears(part.settings.longest + session.WAKE + _SLACK / 2, "tried"))
-        spent = part.spent
+        spent, met = part.spent, change.met()
     signals.say("restored")
-    found = {"before": before, "during": during, **change.told(), **_ended(made, spent)}
+    found = {"before": before, "during": during, "met": met, **change.told(), **_ended(made, spent)}
     if not part.watching.heard("tried"):
         why = f"{other} did not say that it had sent anything with the change; see what its own action answered."
         return blank.model_copy(update={**found, "problem": why})
@@ -236,6 +236,14 @@ class _Normal:
 
     def settle(self, *, healthy: bool) -> None:
         """Wait for nothing: flows work at once."""
+
+    def met(self) -> int | None:
+        """Return how many packets the flows have taken; None where the switch does not say."""
+        try:
+            datapath.synchronise(time.monotonic())
+            return sum(one.packets for one in self._kind.present()) if self._kind is not None else None
+        except errors.PathfinderError:
+            return None
 
     def told(self) -> dict[str, object]:
         """Return what was changed, as commands, and what it taught others."""
@@ -287,6 +295,9 @@ class _Unprotected:
         end = time.monotonic() + self._settle
         while self._part.answers() is not healthy and time.monotonic() < end:
             time.sleep(_POLL)
+
+    def met(self) -> None:
+        """Say nothing: a port counts no packets for its security groups."""
 
     def told(self) -> dict[str, object]:
         """Return what was changed, as a command."""

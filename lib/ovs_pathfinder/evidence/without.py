@@ -83,9 +83,8 @@ def _packet_at(switch: database.Switch, whole: trace.Trace, at: int) -> fields.F
     for number in range(first, at):
         step, after = whole.steps[number], whole.steps[number + 1]
         packet = _behind(step, packet)
-        near, far = theory.bridge_of(step), theory.bridge_of(after)
-        if packet is not None and near != far:
-            packet = _crossed(switch, step, near, far, packet)
+        if packet is not None and step.bridge != after.bridge:
+            packet = _crossed(switch, step, step.bridge, after.bridge, packet)
         if packet is None:
             return None
     return packet
@@ -180,7 +179,7 @@ def _execute(bridge: str, packet: fields.Fields, actions: str, resumes: Sequence
         resumed = _RESUMED.findall(found.text)
         if not resumed:
             break
-        todo, bridge = f"resubmit(,{resumed[-1]})", theory.bridge_of(found.steps[-1]) if found.steps else bridge
+        todo, bridge = f"resubmit(,{resumed[-1]})", found.steps[-1].bridge if found.steps else bridge
         packet = fields.parse(_section(found.text, len(found.steps))[1])
     return found.model_copy(update={"steps": tuple(steps), "datapath_actions": tuple(datapath)}), command
 

@@ -333,3 +333,37 @@ def test_trials_without_evidence_of_the_source_are_told_all_the_same() -> None:
 
     assert found.code == "cannot-tell"
     assert found.trials[0].summary in found.findings[0].evidence
+
+
+# --- trials that met nothing, or went around a rate limit ---
+
+
+@pytest.mark.parametrize(("met", "effect"), [(0, "unclear"), (5, "none"), (None, "none")])
+def test_a_change_that_no_packet_came_to_acquits_nothing(met: int | None, effect: str) -> None:
+    found = judged(trial((0, 0, 0), met=met))
+
+    assert found.effect == effect
+    assert ("no packet came to what was changed" in found.summary) == (met == 0)
+
+
+def test_where_packets_did_not_reach_the_host_its_trial_says_nothing() -> None:
+    never = [record.Attempt(forward={"destination-underlay": 0, "destination-port": 0})] * 3
+    found = judged(
+        trial((0, 0, 0), role="destination"), half(None, **dict(zip(("before", "during", "after"), never, strict=True)))
+    )
+
+    assert found.effect == "unclear"
+    assert found.summary.endswith("the trial says nothing of it.")
+
+
+@pytest.mark.parametrize(("limited", "supports"), [((), True), (("source",), False), (("destination",), True)])
+def test_a_trial_around_a_rate_limit_does_not_prove_the_switch_wrong(
+    limited: tuple[path.Role, ...], supports: bool
+) -> None:
+    one = verdict.Finding(code="switch-disobeys", hop="source-br-int", certainty="likely", summary="It drops them.")
+    healing = judged(trial())
+
+    found = trials.weigh(one, [healing], limited)
+
+    assert (healing.summary in found.evidence) == supports
+    assert any("rate limit" in text for text in found.against) != supports
