@@ -188,6 +188,8 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Play:
             (session.probe, "send", world.send),
             (session.process, "run", run),
             (trial.flow, "dump", _always(taken)),
+            (trial.datapath, "synchronise", _always(None)),
+            (flows.Flows, "present", _always([flow.Flow(table=0, packets=3), flow.Flow(table=0, packets=2)])),
             (trial.protocol, "temporarily", world.temporarily),
             (trial.bypass, "ways", _always(bypass.Ways(forward="in_port=3", reply="in_port=1,dl_vlan=1"))),
             (trial.cloud, "connect", _always(contextlib.nullcontext())),
