@@ -74,7 +74,7 @@ def expected(name: str, seen: observation.Seen) -> tuple[list[path.Point], list[
     if truth.direction == "forward":
         requests_at = path.POINTS[: REQUESTS_SEEN[truth.reaches or truth.hop]]
     else:
-        replies_at = path.POINTS[REPLIES_UNSEEN[truth.hop] :]
+        replies_at = path.POINTS[REPLIES_UNSEEN[truth.reaches or truth.hop] :]
     if name == "guest-down":
         requests_at = requests_at[:-1]  # the kernel sends nothing to a tap without a carrier
     return [one for one in requests_at if one in seen.requests], [one for one in replies_at if one in seen.requests]

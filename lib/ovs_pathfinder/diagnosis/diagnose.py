@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from .. import path
 from ..evidence import record
-from . import account, beside, ends, foreign, limited, reading, sizes, switch, trials, unseen, verdict
+from . import account, beside, ends, foreign, limited, reading, sizes, switch, trials, tunnel_key, unseen, verdict
 from . import case as case_
 
 
@@ -141,8 +141,10 @@ def _explain(case: case_.Case, loss: account.Loss) -> verdict.Finding:
         return misaddressed
     if loss.total and loss.direction == "reply" and not loss.turned and (found := ends.misanswered(case)) is not None:
         return found
-    if loss.total and segment.kind != "sender" and (found := foreign.readdressed(case, segment)) is not None:
-        return found
+    if loss.total and segment.kind != "sender":
+        found = foreign.readdressed(case, segment) or tunnel_key.wrong(case, segment)
+        if found is not None:
+            return found
     if segment.kind == "unseen" or (loss.after is None and _unwatched(case, loss)):
         return unseen.explain(case, loss)
     back = case.account.asked_back

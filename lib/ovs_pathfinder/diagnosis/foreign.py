@@ -17,10 +17,25 @@ _DOUBTS: dict[str, str] = {
 def diverted(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:
     """The switch would pass the packets on without a flow that is not the agent's, and with it does not."""
     trace = stretch.trace(case, segment)
-    without = trace.without if trace is not None else None
-    if trace is None or without is None or trace.outcome not in _ENDS or without.outcome not in _PASSES:
+    return diverting(case, segment, segment.role, trace) if trace is not None else None
+
+
+def diverting(
+    case: case_.Case, segment: case_.Segment, role: path.Role, trace: record.Trace, more: tuple[str, ...] = ()
+) -> verdict.Finding | None:
+    """Say the same of the switch of a host, which may be one that the packets passed before they were lost.
+
+    Args:
+        case: The case.
+        segment: Where they were lost.
+        role: The host.
+        trace: What its switch does with them.
+        more: What else shows it.
+    """
+    without = trace.without
+    if without is None or trace.outcome not in _ENDS or without.outcome not in _PASSES:
         return None
-    return _finding(case, segment, segment.role, trace, without, _does(case, trace, without), is_seen=True)
+    return _finding(case, segment, role, trace, without, _does(case, trace, without), is_seen=True, more=more)
 
 
 def readdressed(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:

@@ -12,7 +12,22 @@ from typing import Literal
 from .. import errors, path, process
 from ..temporary import journal, mirror
 from ..vswitch import conntrack, coverage, daemon_log, datapath, flow, state, wiring
-from . import beacon, capture, host, large, limits, local, megaflows, probe, question, record, sight, theory, watch, without
+from . import (
+    beacon,
+    capture,
+    host,
+    large,
+    limits,
+    local,
+    megaflows,
+    probe,
+    question,
+    record,
+    sight,
+    theory,
+    watch,
+    without,
+)
 
 MAX_WINDOW = 180.0
 """Seconds that a listener watches at the most."""

@@ -26,7 +26,12 @@ class _Sight:
         self.neighbours = dict.fromkeys(record.Neighbours.model_fields, 0)
         self.macs: dict[path.Direction, str] = {}
         self.destination_macs: dict[path.Direction, str] = {}
-        self.keys: set[int] = set()
+        self.keys: dict[path.Direction, set[int]] = {"forward": set(), "reply": set()}
+
+    def take_key(self, direction: path.Direction, seen: packet.Packet) -> None:
+        """Keep the tunnel key that a packet carried, if it did."""
+        if seen.tunnel is not None and seen.tunnel.key is not None:
+            self.keys[direction].add(seen.tunnel.key)
 
 
 class Watch:
@@ -166,7 +171,8 @@ class Watch:
             reply_mac=sight.macs.get("reply", ""),
             forward_destination_mac=sight.destination_macs.get("forward", ""),
             reply_destination_mac=sight.destination_macs.get("reply", ""),
-            tunnel_keys=tuple(sorted(sight.keys)),
+            tunnel_keys=tuple(sorted(sight.keys["forward"] | sight.keys["reply"])),
+            reply_tunnel_keys=tuple(sorted(sight.keys["reply"])),
             large_forward=tuple(sight.large["forward"]),
             large_reply=tuple(sight.large["reply"]),
             error="; ".join(errors) if not working and point not in self._hidden else "",
@@ -194,8 +200,7 @@ class Watch:
                 packets[identity] = None
             sight.macs.setdefault(direction, seen.source_mac)
             sight.destination_macs.setdefault(direction, seen.destination_mac)
-            if seen.tunnel is not None and seen.tunnel.key is not None:
-                sight.keys.add(seen.tunnel.key)
+            sight.take_key(direction, seen)
 
     def _large(self, sight: _Sight, seen: packet.Packet) -> tuple[path.Direction, str] | None:
         """Say which of the large packets this is; the answers of TCP and UDP to them bear no mark but the port."""
@@ -232,9 +237,11 @@ class Watch:
         suffix = "" if about == 1 else "_back"
         if seen.kind == "solicitation" and seen.source == asker.address:
             sight.neighbours["solicited" + suffix] += 1
+            sight.take_key(asking, seen)
             sight.macs.setdefault(asking, seen.source_mac)
         elif seen.kind == "advertisement" and seen.destination_mac in (asker.port.mac, sight.macs.get(asking)):
             sight.neighbours["advertised" + suffix] += 1
+            sight.take_key(answering, seen)
             sight.macs.setdefault(answering, seen.source_mac)
 
 
