@@ -46,4 +46,4 @@ def _borne(case: case_.Case, segment: case_.Segment) -> tuple[int, ...]:
     seen = evidence.observation(point) if evidence is not None else None
     if seen is None:
         return ()
-    return seen.reply_tunnel_keys if segment.direction == "reply" else seen.tunnel_keys
+    return seen.reply_tunnel_keys if segment.direction == "reply" else seen.forward_tunnel_keys

@@ -50,8 +50,9 @@ class Observation(path.Model):
     """That of the answers to them."""
     tunnel_keys: tuple[int, ...] = ()
     """The tunnel keys that the probe's packets, or the questions for the neighbour, carried in either direction."""
+    forward_tunnel_keys: tuple[int, ...] = ()
+    """Those of them that went forward."""
     reply_tunnel_keys: tuple[int, ...] = ()
-    """Those of them that the answers carried."""
     large_forward: tuple[str, ...] = ()
     """The same as `forward`, of the packets that are as large as the network allows, echo requests among them."""
     large_reply: tuple[str, ...] = ()

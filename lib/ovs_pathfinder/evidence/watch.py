@@ -172,6 +172,7 @@ class Watch:
             forward_destination_mac=sight.destination_macs.get("forward", ""),
             reply_destination_mac=sight.destination_macs.get("reply", ""),
             tunnel_keys=tuple(sorted(sight.keys["forward"] | sight.keys["reply"])),
+            forward_tunnel_keys=tuple(sorted(sight.keys["forward"])),
             reply_tunnel_keys=tuple(sorted(sight.keys["reply"])),
             large_forward=tuple(sight.large["forward"]),
             large_reply=tuple(sight.large["reply"]),

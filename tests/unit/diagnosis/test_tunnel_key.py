@@ -18,12 +18,13 @@ SIDES: dict[path.Direction, tuple[path.Role, path.Point, str]] = {
 def judged(direction: path.Direction, borne: tuple[int, ...], traced: record.Outcome) -> verdict.Diagnosis:
     """Lose all packets of a direction in the switch that they come to by a tunnel."""
     sender, point, _ = SIDES[direction]
-    keys: dict[str, Any] = {"tunnel_keys": tuple({NETWORK, *borne}), "reply_tunnel_keys": borne}
+    other: path.Direction = "reply" if direction == "forward" else "forward"
+    keys: dict[str, Any] = {f"{direction}_tunnel_keys": borne, f"{other}_tunnel_keys": (NETWORK,)}
     trace = build.trace(direction, traced, *build.OUT, outputs=("the tunnel to 172.20.0.209 with key 0x3e7",))
     made = World(
         lost_after={(direction, point): 5},
         traces={(sender, direction): trace},
-        observations={point: keys if direction == "reply" else {"tunnel_keys": borne}},
+        observations={point: keys},
     )
     return diagnose.diagnose(made.plan, made.run())
 
