@@ -165,23 +165,24 @@ def _execute(bridge: str, packet: fields.Fields, actions: str, resumes: Sequence
     """
     todo, command = re.sub(r"goto_table:(\d+)", r"resubmit(,\1)", actions), ""
     steps: list[trace.Step] = [trace.Step(bridge=bridge, table=0)]
-    datapath: list[str] = []
-    found = trace.Trace()
+    sections: list[trace.Section] = []
+    found, number = trace.Trace(), None
     for _ in range(_PIECES):
         text = fields.write(packet)
         command = command or trace.command_of_actions(bridge, text, todo, resumes)
         found = trace.run_actions(bridge, text, todo, resumes)
         steps += found.steps
-        if _CONFLICT not in found.failure:
-            datapath += found.datapath_actions
-            break
-        datapath += found.datapath_actions[:-1]
+        sections += [one.model_copy(update={"number": one.number or number}) for one in found.sections]
         resumed = _RESUMED.findall(found.text)
-        if not resumed:
+        if _CONFLICT not in found.failure or not resumed:
             break
+        number = sections.pop().number
         todo, bridge = f"resubmit(,{resumed[-1]})", found.steps[-1].bridge if found.steps else bridge
         packet = fields.parse(_section(found.text, len(found.steps))[1])
-    return found.model_copy(update={"steps": tuple(steps), "datapath_actions": tuple(datapath)}), command
+    whole = trace.Trace(
+        steps=tuple(steps), sections=tuple(sections), failure=found.failure, warnings=found.warnings, text=found.text
+    )
+    return whole, command
 
 
 def _rewritten(actual: trace.Trace, other: trace.Trace) -> tuple[str, ...]:
