@@ -28,7 +28,7 @@ _TIMEOUT = re.compile(rb" (?:idle|hard)_timeout=\d+,")
 
 _PORT_TOKENS = [(b"in_port=", b""), (b"output:", b""), (b"output(port=", b""), (b"resubmit(", b"")]
 _VLAN_TOKENS = [
-    *((b"dl_vlan=", b""), (b"mod_vlan_vid:", b""), (b"set_field:", b"->vlan_vid")),
+    *((b"dl_vlan=", b""), (b"mod_vlan_vid:", b""), (b"set_vlan_vid:", b""), (b"set_field:", b"->vlan_vid")),
     *((b"vlan_tci=", b"/0x1fff"), (b"vlan_tci=", b"/0x0fff"), (b"vlan_vid=", b"/0x1fff")),
 ]
 _REGISTER_5 = [(b"reg5=", b""), (b"set_field:", b"->reg5"), (b"load:", b"->NXM_NX_REG5[]")]
@@ -38,7 +38,7 @@ _REGISTER_6 = [
 ]
 """Neutron's firewall keeps the port in register 5 and the local VLAN in register 6, which is the conntrack zone too."""
 _TOKEN = re.compile(
-    rb"(?<![\w.])(in_port=|output:|output\(port=|resubmit\(|reg[56]=|(?:dl|local|provider)_vlan=|mod_vlan_vid:|"
+    rb"(?<![\w.])(in_port=|output:|output\(port=|resubmit\(|reg[56]=|(?:dl|local|provider)_vlan=|(?:mod|set)_vlan_vid:|"
     rb"(?:ct_)?zone=|set_field:|load:|vlan_tci=|vlan_vid=)"
     rb"(0x[0-9a-f]+|\d+)(->[\w]+(?:\[\])?|/0x[0-9a-f]+)?(?![\w/.:\[-])"
 )
@@ -47,10 +47,11 @@ _ADDRESSES = (b"dl_src=", b"dl_dst=", b"nw_", b"ipv6_", b"arp_", b"nd_", b"tp_",
 _PLAIN_NAME = re.compile(r"[A-Za-z_][\w.:-]*")
 
 _SPELT = re.compile(
-    rb"load:|goto_table:|strip_vlan|mod_(?:dl|nw|tp)_|->(?:tc|ud|sct)p_|icmpv6_|igmp|(?:tc|ud|sct)p_(?:src|dst)="
+    rb"load:|goto_table:|strip_vlan|mod_(?:dl|nw|tp)_|_vlan_pcp:|set_vlan_vid|->nw_ecn|clear_actions|->(?:tc|ud|sct)p_|icmpv6_|igmp|(?:tc|ud|sct)p_(?:src|dst)="
     rb"|eth_(?:src|dst)=|[=:]0x0\b|slaves:"
 )
-_LOAD = re.compile(rb"load:(0x[0-9a-f]+|0)->(\w+)\[\]")
+_LOAD = re.compile(rb"load:(0x[0-9a-f]+|0)->(\w+)\[(?:(\d+)(?:\.\.(\d+))?)?\]")
+_TOS = re.compile(rb"\bmod_nw_tos:(\d+)")
 _LOADED = {
     **{f"NXM_NX_REG{number}".encode(): (f"reg{number}".encode(), "hex") for number in range(16)},
     b"NXM_NX_TUN_ID": (b"tun_id", "hex"),
@@ -66,13 +67,21 @@ _LOADED = {
     b"NXM_OF_IP_SRC": (b"ip_src", "ip"),
     b"NXM_OF_IP_DST": (b"ip_dst", "ip"),
     b"NXM_OF_ARP_OP": (b"arp_op", "decimal"),
+    b"NXM_NX_IP_TTL": (b"nw_ttl", "decimal"),
+    b"NXM_NX_IP_ECN": (b"nw_ecn", "decimal"),
 }
-"""Whole fields that OpenFlow 1.0 loads and later versions set, with the form in which those print the value."""
+"""Fields that OpenFlow 1.0 loads and 1.5 sets, with the form in which that prints the value."""
 _SPELLINGS = [
     (re.compile(rb"\bgoto_table:(\d+)"), rb"resubmit(,\1)"),
     (re.compile(rb"\bstrip_vlan\b"), rb"pop_vlan"),
     (re.compile(rb"\bmod_dl_(src|dst):([0-9a-f:]+)"), rb"set_field:\2->eth_\1"),
     (re.compile(rb"\bmod_nw_(src|dst):([0-9.]+)"), rb"set_field:\2->ip_\1"),
+    (re.compile(rb"\b(?:mod|set)_vlan_pcp:(\d+)"), rb"set_field:\1->vlan_pcp"),
+    (re.compile(rb"\bset_vlan_vid:([^,]+)"), rb"set_field:\1->vlan_vid"),
+    (re.compile(rb"\bmod_nw_ecn:(\d)"), rb"set_field:\1->nw_ecn"),
+    (re.compile(rb"/0x3->nw_ecn\b"), rb"->nw_ecn"),
+    (re.compile(rb"\bmod_nw_ttl:(\d+)"), rb"set_field:\1->nw_ttl"),
+    (re.compile(rb"\bclear_actions\b"), rb"drop"),
     (re.compile(rb"\bmod_tp_(src|dst):(\d+)"), rb"set_field:\2->tp_\1"),
     (re.compile(rb"->(?:tcp|udp|sctp)_(src|dst)\b"), rb"->tp_\1"),
     (re.compile(rb"\b(?:tcp|udp|sctp)_(src|dst)="), rb"tp_\1="),
@@ -83,6 +92,7 @@ _SPELLINGS = [
     (re.compile(rb"([=:])0x0\b(?!/)"), rb"\g<1>0"),
 ]
 _PUSHED = re.compile(rb"push_vlan:0x8100,set_field:([^,]*)->vlan_vid")
+_PUSHED_PRIORITY = re.compile(rb"push_vlan:0x8100,(set_field:[^,]*->vlan_pcp)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,18 +250,27 @@ def _in_one_form(start: bytes, name: bytes, end: bytes) -> bytes:
 
 
 def _spell(field: bytes) -> bytes:
-    field = _LOAD.sub(_set, field)
+    field = _TOS.sub(lambda found: b"set_field:%d->ip_dscp" % (int(found[1]) >> 2), _LOAD.sub(_set, field))
     for pattern, spelling in _SPELLINGS:
         field = pattern.sub(spelling, field)
     return field
 
 
 def _set(found: re.Match[bytes]) -> bytes:
-    """Write a load of a whole field as the setting of it."""
+    """Write a load as the setting of a field, of some bits with their mask."""
     if found[2] not in _LOADED:
         return found[0]
     name, form = _LOADED[found[2]]
     value = int(found[1], 0)
+    if found[3] is not None:
+        first, last = int(found[3]), int(found[4] or found[3])
+        if form != "hex" or last < first:
+            return found[0]
+        return b"set_field:%b/%#x->%b" % (
+            b"%#x" % (value << first) if value else b"0",
+            (2 << last) - (1 << first),
+            name,
+        )
     if form == "mac":
         said = value.to_bytes(6, "big").hex(":") if value < 1 << 48 else str(value)
     elif form == "ip":
@@ -275,6 +294,6 @@ def arranged(text: bytes, *, pushed: bool) -> bytes:
     """
     head, word, actions = text.partition(b"actions=")
     if pushed and b"push_vlan" in actions:
-        actions = _PUSHED.sub(rb"mod_vlan_vid:\1", actions)
+        actions = _PUSHED_PRIORITY.sub(rb"\1", _PUSHED.sub(rb"mod_vlan_vid:\1", actions))
     table, *fields = (field.strip() for field in head.split(b","))
     return table + b", " + b",".join(sorted(field for field in fields if field)) + b" " + word + actions

@@ -243,3 +243,35 @@ def test_what_is_understood_of_fields_is_bounded(monkeypatch: pytest.MonkeyPatch
 
     assert len(words) <= 103
     assert found[299] == b"table=0, priority=299,in_port=o-hm0 actions=drop"
+
+
+SPELT = """\
+table=0,priority=1,ip,actions=mod_nw_tos:48,output:1
+table=0,priority=2,ip,actions=mod_vlan_vid:7,output:1
+table=0,priority=3,ip,actions=load:0x5->NXM_NX_REG3[0..7],load:0x1->NXM_NX_REG3[9],load:0->NXM_NX_REG4[0..15],output:1
+table=0,priority=5,ip,actions=mod_vlan_pcp:3,output:1
+table=0,priority=6,ip,actions=mod_nw_ecn:1,output:1
+table=0,priority=7,ip,actions=mod_nw_ttl:9,output:1
+table=0,priority=8,ip,actions=load:0x2->NXM_NX_TUN_ID[0..15],output:1
+"""
+
+
+@pytest.mark.skipif(bool(private.missing()), reason=private.missing())
+def test_a_flow_is_the_same_in_every_version_of_openflow() -> None:
+    versions = ("OpenFlow10", "OpenFlow11", "OpenFlow13", "OpenFlow15")
+    with private.running():
+        private.configure(
+            f"add-br br-int -- set bridge br-int datapath_type=dummy fail_mode=secure protocols=[{','.join(versions)}]"
+        )
+        private.call("ovs-ofctl", "-O", "OpenFlow11", "add-flows", "br-int", "-", stdin=SPELT)
+        private.call("ovs-ofctl", "-O", "OpenFlow13", "add-flow", "br-int", "priority=9,actions=clear_actions")
+        dumps = [private.call("ovs-ofctl", "-O", one, "--no-names", "dump-flows", "br-int") for one in versions]
+
+    said: list[list[bytes]] = []
+    for dump in dumps:
+        lines = [line for line in dump.splitlines() if "actions=" in line]
+        texts = wording.texts("".join(f"{line.strip()}\n" for line in lines).encode())
+        meanings = wording.Wording("br-ex", wording.Names({}, {})).meanings(texts)
+        said.append(sorted(wording.arranged(one, pushed=True) for one in meanings))
+    assert len(said[0]) == 8
+    assert said[1:] == said[:1] * 3
