@@ -22,15 +22,18 @@ class Seen:
     replies: dict[path.Point, int] = dataclasses.field(default_factory=dict[path.Point, int])
 
 
-def _watched(lab: hosts.Lab) -> list[tuple[path.Point, node.Host, str, str]]:
-    """Return where to watch each point: the host, the device, and the filter; each device of a bond."""
+def _watched(lab: hosts.Lab) -> list[tuple[path.Point, node.Node, str, str]]:
+    """Return where to watch each point: the namespace, the device, and the filter; each device of a bond."""
     between = " and ".join(f"host {each.tunnel_address}" for each in topology.SITES)
     if not lab.shape.is_tunnelled:
         between = "icmp or icmp6" if lab.shape.segment is None else f"vlan {lab.shape.segment}"
     guest = f"vlan {topology.TRUNK_VLAN} and (icmp or icmp6)" if lab.shape.trunk else "icmp or icmp6"
-    points: list[tuple[path.Point, node.Host, str, str]] = [
+    tap = lab.shape.interfaces[1].tap
+    is_here = lab.destination.run("ip", "link", "show", "dev", tap, check=False).returncode == 0
+    end = (lab.destination, tap) if is_here else (lab.guest, "eth0")  # `namespaced` moves it there
+    points: list[tuple[path.Point, node.Node, str, str]] = [
         ("source-port", lab.source, topology.SOURCE.device, "icmp or icmp6"),
-        ("destination-port", lab.destination, lab.shape.interfaces[1].tap, guest),
+        ("destination-port", *end, guest),
     ]
     for uplink in () if lab.shape.same_host else lab.shape.uplinks:
         points.append(("source-underlay", lab.source, uplink, between))
