@@ -81,7 +81,10 @@ def _cause_in_br_int(
     guarded = case.plan.endpoint(side(segment, step))
     groups = " and ".join(group.name or group.id for group in guarded.port.security_groups) or "no security group"
     if step.priority is None:
-        return "flows-missing", "br-int", "no flow matches there"
+        evidence = case.evidence(segment.role)
+        is_bare = step.table == 0 and evidence is not None and "br-int" not in evidence.agent_cookies
+        why = "br-int has no flows of the agent at all" if is_bare else "no flow matches there"
+        return "flows-missing", "br-int", why
     if step.table == 0 and segment.sender is None and not case.plan.network.is_tunnelled:
         return "segment-missing", "br-int", f"no flow takes packets of {case.plan.network} to a local VLAN"
     if step.table == 0 and step.priority > 0 and ("dl_vlan=4095" in step.match or step.match.startswith("in_port=")):
