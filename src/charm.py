@@ -165,7 +165,8 @@ class PathfinderCharm(ops.CharmBase):
                 log=reply.log,
                 keep=kept.extend if wanted.captures else None,
             )
-            found = history.added(found, journal.Journal().directory)
+            if not found.vswitchd:
+                found = history.added(found, journal.Journal().directory)
             peers.publish_evidence(found)
             captures = record.Captures(captures=tuple(kept)) if wanted.captures else None
             reply.give(answers.probe(plan, found, self.app.name, captures))

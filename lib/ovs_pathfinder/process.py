@@ -163,6 +163,14 @@ class Running:
             self._popen.kill()
             self._popen.wait()
 
+    def ended_within(self, seconds: float) -> tuple[str, str] | None:
+        """Wait so long for the tool's end; return what it printed on stdout and stderr, or None while it goes on."""
+        try:
+            out, err = self._popen.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:  # what has been read is kept for the next call
+            return None
+        return out.decode(errors="replace"), err.decode(errors="replace")
+
     def finish(self, timeout: float) -> tuple[str, str]:
         """Wait at most `timeout` seconds for the tool's end; return what it printed on stdout and stderr."""
         try:

@@ -11,9 +11,10 @@ import pathlib
 import pytest
 
 LIBRARY = pathlib.Path(__file__).resolve().parents[2] / "lib" / "ovs_pathfinder"
-GROUND = {"errors", "process", "path", "text", "words"}
+GROUND = {"errors", "files", "process", "path", "text", "words"}
 MAY_IMPORT = {
     "errors": set[str](),
+    "files": set[str](),
     "path": set[str](),
     "text": set[str](),
     "words": set[str](),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from .. import path, words
 from ..evidence import record
-from . import account, bugs, reading, sizes, verdict
+from . import account, bugs, daemon, reading, sizes, verdict
 from . import case as case_
 
 _TOLD = 3
@@ -19,12 +19,14 @@ _AGENTS_WORK = (
     "segment-missing",
 )
 """What Neutron's agent would have put right, if it ran; a rule that is missing is missing in Neutron."""
-IMPAIRING = ("device-mtu-wrong", "mtu-too-small", "heartbeat-blocked")
+IMPAIRING = ("vswitchd-not-answering", "device-mtu-wrong", "mtu-too-small", "heartbeat-blocked")
 """What leaves a path working for the probe's packets, and broken for others."""
 
 
 def impaired(case: case_.Case) -> Iterator[verdict.Finding]:
     """Tell what else does not work on a path that lets the probe's packets pass."""
+    if (found := daemon.hangs(case)) is not None:
+        yield found
     yield from sizes.impaired(case)
     if (found := _heartbeats(case)) is not None:
         yield found

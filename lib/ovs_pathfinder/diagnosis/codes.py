@@ -116,6 +116,22 @@ MEANINGS: dict[str, Meaning] = {
             "traffic of the host stops meanwhile.",
         ),
     ),
+    "vswitchd-not-answering": Meaning(
+        meaning="ovs-vswitchd on the host does not answer: packets that need a new datapath flow are lost.",
+        next=(
+            "Look at ovs-vswitchd on that host: its state (ps -o pid,stat,wchan,rss,time -C ovs-vswitchd), and the end "
+            "of /var/log/openvswitch/ovs-vswitchd.log.",
+            "Restarting openvswitch-switch ends it; plan it, as all traffic of the host stops meanwhile.",
+        ),
+    ),
+    "conntrack-loop": Meaning(
+        meaning="Flows send the packets through conntrack (ct with a table) in a circle, and the datapath drops them.",
+        next=(
+            "Find out who added the flow named here; Neutron's own go from table 71 to 72 and from 81 to 82.",
+            "Do not trace such packets with ovs-appctl ofproto/trace: Open vSwitch before 2.17.10, 3.0.7, 3.1.5, 3.2.3 "
+            "and 3.3.1 follows the circle for ever.",
+        ),
+    ),
     "leftover-mirror": Meaning(
         meaning="A mirror of packets is on the switch, as a capture that was cut off leaves one behind.",
         next=("ovs-vsctl list Mirror; if nobody uses it: ovs-vsctl remove Bridge BRIDGE mirrors UUID",),

@@ -4,7 +4,21 @@ from collections.abc import Sequence
 
 from .. import path
 from ..evidence import record
-from . import account, beside, ends, foreign, limited, reading, sizes, switch, trials, tunnel_key, unseen, verdict
+from . import (
+    account,
+    beside,
+    daemon,
+    ends,
+    foreign,
+    limited,
+    reading,
+    sizes,
+    switch,
+    trials,
+    tunnel_key,
+    unseen,
+    verdict,
+)
 from . import case as case_
 
 
@@ -96,7 +110,7 @@ def _findings(case: case_.Case) -> list[verdict.Finding]:
     probe = case.source.probe
     if probe is None or not probe.transmitted:
         nothing = account.Loss("forward", None, "source-port", max(1, case.account.sent), max(1, case.account.sent))
-        return [ends.sender(case, case_.Segment(nothing, "sender", "source"))]
+        return [_unsent(case, case_.Segment(nothing, "sender", "source"))]
     refused = ends.refused(case)
     if refused is not None:
         return [refused]
@@ -156,8 +170,13 @@ def _explain(case: case_.Case, loss: account.Loss) -> verdict.Finding:
         return (
             switch.explain(case, segment) if loss.total else limited.rate(case, segment) or ends.partial(case, segment)
         )
-    rules = {"sender": ends.sender, "underlay": ends.underlay, "guest": ends.guest, "receiver": ends.receiver}
+    rules = {"sender": _unsent, "underlay": ends.underlay, "guest": ends.guest, "receiver": ends.receiver}
     return rules[segment.kind](case, segment)
+
+
+def _unsent(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
+    """Nothing came out of the source's device, which is the switch's own where it is internal to that."""
+    return daemon.not_answering(case, segment) or ends.sender(case, segment)
 
 
 def _question_lost(case: case_.Case, loss: account.Loss) -> verdict.Finding:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from . import case as case_
-from . import disobedience, foreign, limited, ports, reading, rules, stretch, verdict
+from . import daemon, disobedience, foreign, limited, ports, reading, rules, stretch, verdict
 
 
 def explain(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
@@ -48,6 +48,8 @@ _STANDING: tuple[_Rule, ...] = (
     ports.sender_mac,
     ports.dead_vlan,
     ports.vlan_tag,
+    daemon.not_answering,
+    daemon.conntrack_loop,
     disobedience.known_bug,
     rules.tunnel_missing,
     rules.patch_broken,

@@ -5,7 +5,7 @@ from typing import Literal
 
 from .. import path, process
 from ..cloud import rules
-from ..vswitch import database, tables, trace, trunk
+from ..vswitch import database, tables, trace, tracing, trunk
 from . import synthetic, theory
 
 _ACCEPTED = (73, 91, 94)
@@ -93,6 +93,8 @@ def _traced(flow: str, way: Literal["egress", "ingress"], port: str, behind: str
     command = trace.command("br-int", flow)
     try:
         found = trace.run("br-int", flow)
+    except tracing.Untraced as error:
+        return Filtered(passes=None, where=str(error), command=command)
     except process.ProcessError as error:
         why = f"ofproto/trace refuses it: {' '.join(error.stderr.split())[:200]}"
         return Filtered(passes=None, where=why, command=command)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from .. import errors, path, process
 from ..temporary import journal, mirror
-from ..vswitch import conntrack, coverage, daemon_log, datapath, flow, state, wiring
+from ..vswitch import conntrack, coverage, daemon, daemon_log, datapath, flow, wiring
 from . import (
     beacon,
     capture,
@@ -84,13 +84,14 @@ def gather(
             watching.stop()
         if keep is not None:
             keep(watching.kept())
-        used = megaflows.gather(here, within=time.monotonic() - watched)
+        used = () if here.vswitchd else megaflows.gather(here, within=time.monotonic() - watched)
         if past := sight.of_flows(here.switch, used):
             watching.hide_all(past)
         observations = watching.observations()
         extra = _second_thoughts(here, observations)
         cookies = _agent_cookies(here)
         limited = limits.risen(limited, limits.read(here, traces))
+        heartbeats = plan.has_heartbeats and not here.vswitchd
         traced = [*after.count(traces, "after"), *extra, *megaflows.reexamined(here, used)]
         return record.Evidence(
             run=plan.run,
@@ -100,6 +101,7 @@ def gather(
             hostname=host.name(here.switch.hostname),
             kernel=platform.release(),
             ovs_version=_version(here),
+            vswitchd=here.vswitchd,
             datapath_type=here.switch.datapath_type,
             agent_version=host.package_version("neutron-openvswitch-agent"),
             devices=here.counted_devices(),
@@ -116,17 +118,17 @@ def gather(
             link_local=exchanged.link_local,
             observations=observations,
             megaflows=used,
-            heartbeats=megaflows.heartbeats(here, within=_HEARTBEAT) if plan.has_heartbeats else (),
+            heartbeats=megaflows.heartbeats(here, within=_HEARTBEAT) if heartbeats else (),
             drops=coverage.risen(drops, _drops(here)),
             limits=limited,
-            conntrack_full=tuple(str(one) for one in conntrack.read() if one.is_full),
+            conntrack_full=() if here.vswitchd else tuple(str(one) for one in conntrack.read() if one.is_full),
             patches=() if plan.same_host else tuple(wiring.broken_patches(here.switch, ("br-int", here.bridge))),
             mirrors=_mirrors(here),
             log=logged.since(),
             rendezvous=watching.rendezvous(exchanged.first),
             traces=tuple(without.examine(here, cookies, one) for one in traced),
             seconds=round(time.monotonic() - begun, 3),
-            problems=(*here.problems, *_injected()),
+            problems=(*here.problems, *_untraced(traced), *_injected()),
         )
 
 
@@ -146,10 +148,12 @@ class _Counting:
 
     def __init__(self, here: local.Local, pool: concurrent.futures.Executor, since: float) -> None:
         self._here = here
-        self._synchronised = pool.submit(datapath.synchronise, since)
+        self._synchronised = None if here.vswitchd else pool.submit(datapath.synchronise, since)
 
     def count(self, traces: Sequence[record.Trace], when: Literal["before", "after"]) -> list[record.Trace]:
         """Fill in what the flows on the traced paths have counted."""
+        if self._synchronised is None:
+            return list(traces)
         try:
             self._synchronised.result()
         except process.ProcessError as error:
@@ -303,10 +307,18 @@ def _second_thoughts(here: local.Local, observations: Sequence[record.Observatio
 
 
 def _version(here: local.Local) -> str:
+    if here.vswitchd:
+        return here.switch.version
     try:
-        return state.running_version() or here.switch.version
+        return daemon.version() or here.switch.version
     except process.ProcessError:
         return here.switch.version
+
+
+def _untraced(traces: Sequence[record.Trace]) -> list[str]:
+    """Say why packets were not traced, once for each reason."""
+    reasons = dict.fromkeys(one.reason for one in traces if one.untraced)
+    return [f"{reason[:1].upper()}{reason[1:]}." for reason in reasons]
 
 
 def _mirrors(here: local.Local) -> tuple[str, ...]:
@@ -318,6 +330,8 @@ def _mirrors(here: local.Local) -> tuple[str, ...]:
 
 
 def _drops(here: local.Local) -> dict[str, int]:
+    if here.vswitchd:
+        return {}
     try:
         return coverage.read()
     except process.ProcessError as error:
@@ -326,6 +340,8 @@ def _drops(here: local.Local) -> dict[str, int]:
 
 
 def _agent_cookies(here: local.Local) -> dict[str, str]:
+    if here.vswitchd:
+        return {}
     try:
         return flow.agent_cookies()
     except process.ProcessError as error:

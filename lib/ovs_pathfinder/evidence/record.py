@@ -128,6 +128,9 @@ class Trace(path.Model):
     without: Without | None = None
     """Of the flow on the way that has not the agent's cookie, and of several that without which the packet would pass;
     None where there is none, or the agent's cookie is not known."""
+    untraced: Literal["", "conntrack-loop", "earlier-trace"] = ""
+    """Why nothing was traced, where that could have harmed the host: the packet may recirculate in a circle, and
+    `steps` are the flows that recirculate in it; or an earlier trace did not come back. Empty where it was traced."""
     text: str = ""
 
     @property
@@ -283,6 +286,8 @@ class Evidence(path.Model):
     kernel: str = ""
     """Its release, as `uname -r` says."""
     ovs_version: str = ""
+    vswitchd: str = ""
+    """Why ovs-vswitchd was asked for nothing, in a few words: it does not answer; empty where it does."""
     datapath_type: str = ""
     agent_version: str = ""
     """Of the package neutron-openvswitch-agent; empty where it is not installed as one."""

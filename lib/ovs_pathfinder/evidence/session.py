@@ -27,6 +27,11 @@ class Session:
         self.plan = plan
         self.settings = settings
         self.here = local.Local(plan, unit)
+        if self.here.vswitchd:
+            raise errors.PathfinderError(
+                f"ovs-vswitchd does not answer on this host ({self.here.vswitchd}), so nothing can be tried; nothing "
+                "was changed"
+            )
         self.log = log
         self.spent = 0.0
         """Seconds that the latest round took."""

@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from .. import path, process
-from ..vswitch import action, bond, database, flow, trace, trunk
+from .. import errors, path, process
+from ..vswitch import action, bond, database, flow, trace, tracing, trunk
 from . import record, synthetic
 
 _BRIDGE = "br-int"
@@ -286,6 +286,9 @@ def _by_trunk(
     inner = None
     if place.patch is not None:
         inner = _traced(place, _BRIDGE, f"{synthetic.entry(place.patch)},{packet}", ct_next, **wanted)
+    untraced = next((one for one in (whole, inner) if one is not None and one.untraced), None)
+    if untraced is not None:
+        return untraced
     if inner is None or not (whole.reaches or whole.stops):
         return whole.model_copy(update={"steps": ahead})
     if whole.reaches:
@@ -346,7 +349,9 @@ def _traced(
     blank = record.Trace(flow=text, command=command, expected=expected, outcome="unknown", **about)
     try:
         found = trace.run(where, text, ct_next)
-    except process.ProcessError as error:
+    except tracing.Untraced as error:
+        return blank.model_copy(update=_untraced(error))
+    except errors.PathfinderError as error:
         return blank.model_copy(update={"reason": str(error)})
     outcome, reason = judge(found, place, vlan)
     return blank.model_copy(
@@ -359,6 +364,18 @@ def _traced(
             "text": found.text,
         }
     )
+
+
+def _untraced(why: tracing.Untraced) -> dict[str, Any]:
+    """Return what is known of a packet that was not traced: the flows of the circle, whose counters tell of it."""
+    if why.loop is None:
+        return {"reason": str(why), "untraced": "earlier-trace"}
+    flows = zip(why.loop.bridges, why.loop.flows, strict=True)
+    steps = tuple(
+        record.Step(bridge=bridge, table=one.table, priority=one.priority, match=one.match, cookie=one.cookie)
+        for bridge, one in flows
+    )
+    return {"reason": str(why), "untraced": "conntrack-loop", "steps": steps}
 
 
 def _own_way(steps: list[record.Step], place: Place) -> tuple[record.Step, ...]:

@@ -36,7 +36,7 @@ def examine(here: local.Local, cookies: Mapping[str, str], traced: record.Trace)
     place = here.places.get(traced.direction)
     foreign = [one for one in dict.fromkeys(traced.steps) if one.cookie != cookies.get(one.bridge, one.cookie)]
     met = [one for one in foreign if one.priority is not None][:_FLOWS]
-    if place is None or not met:
+    if place is None or not met or traced.untraced:
         return traced
     found = [_examine(here.switch, cookies, place, traced, step) for step in met]
     telling = (one for one in found if one.outcome in _PASSES and (traced.outcome not in _PASSES or one.rewritten))

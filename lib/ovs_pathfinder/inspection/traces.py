@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from .. import process
-from ..vswitch import defects, trace
+from ..vswitch import defects, trace, tracing
 from . import answer, captured, subjects, traced, typed
 from . import context as context_
 
@@ -66,6 +66,8 @@ def _subject(query: Query, context: context_.Context) -> subjects.Subject:
 def _trace(asked: subjects.Asked, subject: subjects.Subject) -> traced.Traced:
     try:
         found = trace.run(asked.bridge, asked.flow, asked.ct_next)
+    except tracing.Untraced as error:
+        return traced.blank(asked, subject, str(error))
     except process.ProcessError as error:
         return traced.blank(asked, subject, " ".join(error.stderr.split())[:300] or str(error))
     return traced.judge(found, asked, subject)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import errors, path, process
-from . import database, dump
+from . import daemon, database, dump
 
 _COLUMNS = {
     "Open_vSwitch": "ovs_version,db_version,other_config,external_ids",
@@ -178,22 +178,12 @@ def ofports() -> dict[tuple[str, str], tuple[int | None, int | None]]:
     return {(one.bridge, one.name): (one.ofport, one.tag) for one in found}
 
 
-def running_version() -> str:
-    """Return the version of the ovs-vswitchd that runs, as it says itself: the database may name another.
-
-    Raises:
-        ProcessError: It does not answer.
-    """
-    found = _VERSION.search(process.run(["ovs-appctl", "version"]))
-    return found[1] if found else ""
-
-
 def _versions(about: Mapping[str, Any]) -> Versions:
     charm = ""
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         charm = importlib.metadata.version("ovs-pathfinder")
     try:
-        vswitchd = running_version()
+        vswitchd = daemon.version()
     except process.ProcessError as error:
         raise errors.PathfinderError(
             "ovs-vswitchd does not answer on this host, so nothing can be said about its flows "

@@ -12,8 +12,8 @@ import collections
 import re
 from collections.abc import Mapping, Sequence
 
-from .. import path, process, words
-from . import action
+from .. import path, words
+from . import action, tracing
 
 _RULER = "=" * 20
 _STEP = re.compile(r"^\s*(?P<table>\d{1,3})\. (?P<rest>\S.*)$")
@@ -146,9 +146,10 @@ def run(bridge: str, flow: str, ct_next: Sequence[str] = (), timeout: float = 5.
         timeout: Seconds.
 
     Raises:
+        Untraced: A trace could harm this host, and was not begun.
         ProcessError: vswitchd does not answer, or does not accept the flow.
     """
-    return parse(process.run(_argv(bridge, flow, ct_next), timeout=timeout))
+    return parse(tracing.ask(_argv(bridge, flow, ct_next), bridge, flow, timeout))
 
 
 def command(bridge: str, flow: str, ct_next: Sequence[str] = ()) -> str:

@@ -156,6 +156,7 @@ class Here:
     far: path.Endpoint
     switch: database.Switch = dataclasses.field(default_factory=database.Switch)
     tunnel_ports: dict[str, int] = dataclasses.field(default_factory=dict[str, int])
+    vswitchd: str = ""
 
     @property
     def devices(self) -> dict[path.Role, record.Device]:

@@ -1,0 +1,41 @@
+"""The one place where files are opened that others write: logs, pid files, captures, what an operator names.
+
+In the place of a log there may be a FIFO or a device, which to open or to read may block for ever.
+"""
+
+import os
+import pathlib
+import stat
+from typing import IO
+
+
+def open_regular(file: str | os.PathLike[str], *, follow: bool = True) -> IO[bytes]:
+    """Open a regular file to read it; opening neither blocks nor has any other effect.
+
+    Args:
+        file: Its path; files of /proc and /sys are regular, too.
+        follow: Whether it may be a symbolic link.
+
+    Raises:
+        OSError: It cannot be opened, or is no regular file.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    descriptor = os.open(file, flags)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(0, "is no regular file", os.fspath(file))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read(file: str | os.PathLike[str], most: int = 1 << 20) -> bytes:
+    """Return the content of a regular file, at most so many bytes of it; raises as `open_regular`."""
+    with open_regular(file) as stream:
+        return stream.read(most)
+
+
+def text(file: str | os.PathLike[str]) -> str:
+    """Return the content of a small regular file as text; raises as `open_regular`."""
+    return read(pathlib.Path(file)).decode(errors="replace")
