@@ -138,18 +138,23 @@ class Switch:
         self._named = {one.name: one for one in switch.ports}
         self._read: dict[str, _Flows] = {}
 
-    def find(self, bridge: str, text: str) -> Loop | None:
+    def find(self, bridge: str, text: str, actions: str = "") -> Loop | None:
         """Return the circle that a packet may come to, which a trace of `text` is about; None where there is none.
 
         Args:
             bridge: Where it comes in; or a datapath, and `text` is the key of a datapath's flow.
             text: The packet, as a flow.
+            actions: What it begins with instead of the bridge's first table.
 
         Raises:
             PathfinderError: The flows cannot be read.
         """
         try:
-            ways = self._explore(self._starts(bridge, text))
+            starts = self._starts(bridge, text)
+            if actions:
+                begun = [self._follow(one, dict(one.known), pipeline.read(actions)) for one in starts]
+                starts = [place for places in begun for place, _ in places]
+            ways = self._explore(starts)
         except _TooManyError:
             return Loop(flows=())
         for start, nexts in ways.items():
@@ -358,20 +363,20 @@ class _Latest:
         """Of which process of ovs-vswitchd, and when."""
         self._switch: Switch | None = None
 
-    def find(self, bridge: str, text: str) -> Loop | None:
+    def find(self, bridge: str, text: str, actions: str) -> Loop | None:
         """Return the circle that a trace may come to, and follow for ever in the version that runs."""
         with self._lock:
             asked, now = daemon.identity(), time.monotonic()
             if not self._read[1] or self._read[0] != asked or now - self._read[1] > _SHELF_LIFE:
                 self._switch = Switch(state.read_database()) if affects(daemon.version()) else None
                 self._read = asked, now
-            return self._switch.find(bridge, text) if self._switch is not None else None
+            return self._switch.find(bridge, text, actions) if self._switch is not None else None
 
 
 _latest = _Latest()
 
 
-def find(bridge: str, text: str) -> Loop | None:
+def find(bridge: str, text: str, actions: str = "") -> Loop | None:
     """Return the circle that a trace may come to on this host, where its Open vSwitch would not end it.
 
     Flows are read once a minute at most.
@@ -379,8 +384,9 @@ def find(bridge: str, text: str) -> Loop | None:
     Args:
         bridge: As `Switch.find`.
         text: The same.
+        actions: The same.
 
     Raises:
         PathfinderError: The switch does not answer.
     """
-    return _latest.find(bridge, text)
+    return _latest.find(bridge, text, actions)

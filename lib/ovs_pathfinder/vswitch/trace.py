@@ -163,9 +163,10 @@ def run_actions(bridge: str, flow: str, actions: str, ct_next: Sequence[str] = (
     What conntrack recirculates is not followed: the trace then ends with the failure "Recirculation conflict".
 
     Raises:
+        Untraced: A trace could harm this host, and was not begun.
         ProcessError: vswitchd does not answer, or does not accept flow or actions.
     """
-    return parse(process.run(_argv_of_actions(bridge, flow, actions, ct_next), timeout=timeout))
+    return parse(tracing.ask(_argv_of_actions(bridge, flow, actions, ct_next), bridge, flow, timeout, actions))
 
 
 def command_of_actions(bridge: str, flow: str, actions: str, ct_next: Sequence[str] = ()) -> str:

@@ -27,7 +27,7 @@ class Untraced(errors.PathfinderError):
         super().__init__(why)
 
 
-def ask(command: Sequence[str], bridge: str, flow: str, timeout: float) -> str:
+def ask(command: Sequence[str], bridge: str, flow: str, timeout: float, actions: str = "") -> str:
     """Return what `ofproto/trace` prints.
 
     Args:
@@ -35,6 +35,7 @@ def ask(command: Sequence[str], bridge: str, flow: str, timeout: float) -> str:
         bridge: The bridge, or the datapath.
         flow: What is traced.
         timeout: Seconds.
+        actions: What the packet begins with instead of the bridge's first table.
 
     Raises:
         Untraced: It might never end, or another one did not.
@@ -45,7 +46,7 @@ def ask(command: Sequence[str], bridge: str, flow: str, timeout: float) -> str:
             "nothing is traced on this host until ovs-vswitchd is restarted: an earlier trace did not come back, and "
             "ovs-vswitchd may still be busy with it"
         )
-    loop = conntrack_loop.find(bridge, flow)
+    loop = conntrack_loop.find(bridge, flow, actions)
     if loop is not None:
         raise Untraced(
             f"nothing was traced, as this version of Open vSwitch would follow a circle for ever and take the host's "

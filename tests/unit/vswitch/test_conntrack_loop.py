@@ -123,6 +123,15 @@ def test_circle_over_two_bridges_which_send_nothing_back_to_where_it_came_from(o
     assert (found is not None) is is_circle
 
 
+@pytest.mark.parametrize(
+    ("actions", "is_circle"), [("resubmit(,71)", False), ("load:2->NXM_NX_REG5[],resubmit(,71)", True)]
+)
+def test_circle_that_actions_lead_to(actions: str, is_circle: bool):
+    host = switch("healthy-gre-l2pop", "octavia", {"br-int": CIRCLE})
+
+    assert (host.find("br-int", ECHO.replace("in_port=2", "in_port=99"), actions) is not None) is is_circle
+
+
 def test_many_flows_alike_count_as_one_that_any_packet_may_match():
     lines = [CIRCLE.replace("reg5=0x2", f"reg5={number:#x}") for number in range(100, 100_100)]
     found = switch("healthy-gre-l2pop", "octavia", {"br-int": "".join(lines)}).find("br-int", f"in_port=2,{PACKETS[0]}")
