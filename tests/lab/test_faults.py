@@ -40,7 +40,7 @@ REPLIES_UNSEEN: dict[path.Hop, int] = {
 }
 """How many of the points, from the source on, see nothing of replies that are lost at a hop."""
 SETTINGS = matrix.one_each()
-SOME_LOST = ("loss-intermittent", "underlay-loss")
+SOME_LOST = ("loss-intermittent", "rate-limited", "underlay-loss")
 """Codes of degraded paths that lose some of any packets."""
 
 
