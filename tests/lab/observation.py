@@ -30,10 +30,10 @@ def _watched(lab: hosts.Lab) -> list[tuple[path.Point, node.Node, str, str]]:
     guest = f"vlan {topology.TRUNK_VLAN} and (icmp or icmp6)" if lab.shape.trunk else "icmp or icmp6"
     tap = lab.shape.interfaces[1].tap
     is_here = lab.destination.run("ip", "link", "show", "dev", tap, check=False).returncode == 0
-    end = (lab.destination, tap) if is_here else (lab.guest, "eth0")  # `namespaced` moves it there
+    where, device = (lab.destination, tap) if is_here else (lab.guest, "eth0")  # `namespaced` moves it there
     points: list[tuple[path.Point, node.Node, str, str]] = [
         ("source-port", lab.source, topology.SOURCE.device, "icmp or icmp6"),
-        ("destination-port", *end, guest),
+        ("destination-port", where, device, guest),
     ]
     for uplink in () if lab.shape.same_host else lab.shape.uplinks:
         points.append(("source-underlay", lab.source, uplink, between))
