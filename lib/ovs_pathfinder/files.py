@@ -9,22 +9,28 @@ import stat
 from typing import IO
 
 
-def open_regular(file: str | os.PathLike[str], *, follow: bool = True) -> IO[bytes]:
+class NotRegularError(OSError):
+    """What was to be read is a folder, a device, a FIFO or a socket."""
+
+
+def open_regular(file: str | os.PathLike[str], *, follow: bool = True, buffering: int = -1) -> IO[bytes]:
     """Open a regular file to read it; opening neither blocks nor has any other effect.
 
     Args:
         file: Its path; files of /proc and /sys are regular, too.
         follow: Whether it may be a symbolic link.
+        buffering: As of `open`.
 
     Raises:
-        OSError: It cannot be opened, or is no regular file.
+        NotRegularError: It is something else.
+        OSError: It cannot be opened.
     """
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     descriptor = os.open(file, flags)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(0, "is no regular file", os.fspath(file))
-        return os.fdopen(descriptor, "rb")
+            raise NotRegularError(0, "it is no regular file", os.fspath(file))
+        return os.fdopen(descriptor, "rb", buffering)
     except BaseException:
         os.close(descriptor)
         raise

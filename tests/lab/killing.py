@@ -18,7 +18,7 @@ from typing import Any, cast
 import pydantic
 
 from ovs_pathfinder import cloud
-from ovs_pathfinder.temporary import flows, journal, mirror, port_security, rule
+from ovs_pathfinder.temporary import clock, flows, journal, mirror, port_security, rule
 from tests.lab import hosts, node, processes
 
 LIMIT = 20.0
@@ -144,7 +144,7 @@ class PortSecurity(Kind):
         lab.write_description()
         self._ports = itertools.cycle(names)
 
-    def change(self, seen: float = 0) -> journal.Kind:
+    def change(self, seen: clock.Moment = clock.Moment()) -> journal.Kind:  # noqa: B008 - it is frozen
         """Return the change for a port as it is, read so long ago that no update can still be on its way."""
         now = self._described()[next(self._ports)]
         before = port_security.Security(

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pytest
 
-from ovs_pathfinder.temporary import guard
+from ovs_pathfinder.temporary import clock, guard
 from tests.lab import hosts, killing, processes
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("kill")]
@@ -309,7 +309,7 @@ def test_update_that_neutron_makes_after_the_death_of_its_process_does_not_stay(
     assert isinstance(zygote.kind, killing.PortSecurity)
     way = way_of(zygote)
     before = zygote.kind.picture()
-    change = zygote.kind.change(seen=time.time())
+    change = zygote.kind.change(seen=clock.now())
     zygote.kind.delay(change, seconds=4)  # longer than its guard needs to look
 
     killed = zygote.start(change, plan={way.number("before the answer", after=f"before {zygote.kind.update}"): "die"})

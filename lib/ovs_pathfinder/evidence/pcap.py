@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Generator, Iterator
 from typing import IO
 
-from .. import errors, path
+from .. import errors, files, path
 
 ETHERNET = 1
 """LINKTYPE_ETHERNET, the only one whose frames can be read here."""
@@ -153,7 +153,7 @@ def reading(where: str | os.PathLike[str]) -> Generator[Reader]:
     """
     with contextlib.ExitStack() as opened:
         try:
-            file = opened.enter_context(pathlib.Path(where).open("rb"))
+            file = opened.enter_context(files.open_regular(where))
             reader = Reader(file, str(where))
         except OSError as error:
             why = error.strerror or error

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Literal
 
 from .. import errors, path, process
+from ..vswitch import database
 from . import local, practice, probe, record, watch
 
 WAKE = 0.3
@@ -26,6 +27,7 @@ class Session:
     def __init__(self, plan: path.Plan, unit: str, settings: probe.Settings, log: Log) -> None:
         self.plan = plan
         self.settings = settings
+        database.refuse_restoring()
         self.here = local.Local(plan, unit)
         if self.here.vswitchd:
             raise errors.PathfinderError(

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from .. import errors, path, process
+from .. import errors, path
 from ..vswitch import action, bond, database, flow, trace, tracing, trunk
 from . import record, synthetic
 
@@ -333,7 +333,7 @@ def _settled(steps: Sequence[record.Step], bridges: Sequence[str]) -> tuple[reco
 def _has(bridge: str, step: record.Step) -> bool:
     try:
         found = flow.find(bridge, step.table, step.priority or 0, step.match)
-    except process.ProcessError:
+    except errors.PathfinderError:
         return False
     return found is not None and found.cookie == step.cookie
 
@@ -460,7 +460,7 @@ def _key(step: record.Step) -> tuple[str, int, int | None, str]:
 
 def _packets(step: record.Step) -> int | None:
     try:
-        found = flow.find(step.bridge, step.table, step.priority or 0, step.match)
-    except process.ProcessError:
+        found = flow.find(step.bridge, step.table, step.priority or 0, step.match, step.cookie)
+    except errors.PathfinderError:
         return None
     return found.packets if found is not None else None

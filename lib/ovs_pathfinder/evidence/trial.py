@@ -225,7 +225,7 @@ class _Normal:
     def made(self) -> Generator[protocol.Made]:
         """Add the flows at the first priority that is free."""
         plan = self._part.plan
-        taken = {one.priority for one in flow.dump(bypass.BRIDGE, "table=0")}
+        taken = flow.priorities(bypass.BRIDGE, 0)
         priority = next((one for one in _PRIORITIES if one not in taken), _PRIORITIES[0])
         self._learned = self._part.only_asks and not self._part.is_cold
         rules = bypass.rules(plan, self._ways, priority, neighbours=self._part.only_asks)

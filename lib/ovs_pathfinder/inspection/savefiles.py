@@ -8,7 +8,7 @@ import pathlib
 import re
 import secrets
 
-from .. import errors
+from .. import errors, files
 from . import folder as folder_
 
 KEPT = 20
@@ -74,7 +74,7 @@ def prune(folder: pathlib.Path, newest: pathlib.Path) -> list[str]:
 def sha256(file: pathlib.Path) -> str:
     """Return a file's checksum."""
     digest = hashlib.sha256()
-    with file.open("rb") as opened:
+    with files.open_regular(file) as opened:
         while piece := opened.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()

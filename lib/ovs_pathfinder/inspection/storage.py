@@ -13,6 +13,7 @@ from collections.abc import Generator
 from typing import IO
 
 from .. import errors, words
+from .. import files as files_
 from . import folder
 
 KEPT = 10
@@ -188,13 +189,9 @@ def _refusal(half: pathlib.Path, error: OSError) -> errors.PathfinderError:
 
 def _remove_if_left(half: pathlib.Path) -> None:
     """Remove a file that nobody writes any more."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(half, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            half.unlink(missing_ok=True)
-        finally:
-            os.close(descriptor)
+    with contextlib.suppress(OSError), files_.open_regular(half, follow=False) as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        half.unlink(missing_ok=True)
 
 
 def _sync(folder: pathlib.Path) -> None:

@@ -7,10 +7,12 @@ Source: `octavia/amphorae/drivers/haproxy/rest_api_driver.py`; the exception is 
 import dataclasses
 import functools
 import ipaddress
+import os
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
 
+from .. import files as files_
 from .. import path
 
 FILES = (pathlib.Path("/var/log/octavia/octavia-worker.log.1"), pathlib.Path("/var/log/octavia/octavia-worker.log"))
@@ -116,8 +118,8 @@ def read_one(files: Sequence[pathlib.Path], limit: int = MAX_BYTES) -> Log:
     left, parts, whole, problem, present = limit, list[str](), True, "", False
     for file in reversed(files):
         try:
-            size = file.stat().st_size
-            with file.open("rb") as stream:
+            with files_.open_regular(file) as stream:
+                size = os.fstat(stream.fileno()).st_size
                 stream.seek(max(0, size - left))
                 # What is written meanwhile is not waited for.
                 found = stream.read(min(size, left))

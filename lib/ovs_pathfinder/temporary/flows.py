@@ -55,6 +55,7 @@ class Flows(change.Change):
             raise errors.PathfinderError(
                 f"there is no bridge {self.bridge} on this host; it has {', '.join(bridges) or 'none'}"
             )
+        database.refuse_restoring()
         self._check_rules()
         limits = process.run(
             ["ovs-vsctl", "--timeout=5", "--bare", "--columns=flow_tables", "list", "Bridge", self.bridge], timeout=8
@@ -109,7 +110,7 @@ class Flows(change.Change):
             raise errors.PathfinderError(
                 f"{_many(left)} with cookie {self.cookie} cannot be deleted from {self.bridge}: {left[0].raw[:200]}"
             )
-        if _restores():
+        if database.restores():
             raise errors.PathfinderError(
                 f"Open vSwitch is being restarted and has yet to restore the flows that {self.bridge} had "
                 "(other_config:flow-restore-wait), so they can only be looked for afterwards"
@@ -194,21 +195,6 @@ class Flows(change.Change):
 
 def _ofctl(*command: str, versions: str = "OpenFlow14") -> list[str]:
     return ["ovs-ofctl", f"--timeout={_PATIENCE}", "--no-names", "-O", versions, *command]
-
-
-def _restores() -> bool:
-    """Whether `ovs-ctl restart` has yet to restore the flows that it saved; it says so before ovs-vswitchd starts.
-
-    Raises:
-        PathfinderError: ovsdb-server does not answer.
-    """
-    get = ["ovs-vsctl", "--timeout=5", "--no-wait", "--if-exists", "get", "Open_vSwitch", "."]
-    try:
-        return "true" in process.run([*get, "other_config:flow-restore-wait"], timeout=8)
-    except process.ProcessError as error:
-        raise errors.PathfinderError(
-            f"ovsdb-server does not say whether flows that are gone now are being restored: {_said(error)[:200]}"
-        ) from error
 
 
 def _many(flows: Sequence[object]) -> str:

@@ -35,7 +35,7 @@ def start(book: journal.Journal, entry: journal.Entry, credentials: cloud.Creden
     message = {
         "journal": str(book.directory),
         "entry": entry.id,
-        "seconds": entry.deadline - time.time(),
+        "seconds": entry.left,
         "stays": entry.stays,
         # Through a pipe only: an argument or a file would show the password.
         "credentials": credentials

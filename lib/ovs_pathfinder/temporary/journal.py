@@ -15,9 +15,9 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from .. import errors, path, process
+from .. import errors, files, path, process
 from . import change as change_
-from . import flows, mirror, place, port_security
+from . import clock, flows, mirror, place, port_security
 
 KEPT = 20
 """Closed entries that are kept, to tell an operator what was undone and by whom."""
@@ -43,7 +43,11 @@ class Entry(path.Model):
     created: str
     """UTC, ISO 8601."""
     deadline: float
-    """Seconds since the epoch after which it must be gone."""
+    """Seconds since the epoch after which it must be gone, for people: clocks are set."""
+    began: clock.Moment | None = None
+    """From when its life is counted; None in an entry of an earlier revision."""
+    seconds: float = 0.0
+    """How long it may live."""
     stays: bool = False
     """Whether it lives until its deadline without the process that made it."""
     pid: int
@@ -58,6 +62,14 @@ class Entry(path.Model):
     """UTC, ISO 8601; empty while it is open."""
     by: By | None = None
     outcome: change_.Outcome | None = None
+
+    @property
+    def left(self) -> float:
+        """Seconds that it may still live; after a reboot, which ends what a switch holds, none."""
+        if self.began is None:
+            return self.deadline - time.time()
+        ago = self.began.ago
+        return 0.0 if ago is None else self.seconds - ago
 
     @property
     def until(self) -> str:
@@ -230,6 +242,8 @@ def new(kind: Kind, *, seconds: float, action: str, run: str = "", stays: bool =
         run=run,
         created=_now(),
         deadline=time.time() + seconds,
+        began=clock.now(),
+        seconds=seconds,
         stays=stays,
         pid=os.getpid(),
     )
@@ -249,7 +263,7 @@ def _files(folder: pathlib.Path) -> list[pathlib.Path]:
 def _read(file: pathlib.Path) -> Entry | None:
     """Return what is in a file; None where it is gone, because its entry has been closed at this moment."""
     try:
-        return Entry.model_validate_json(file.read_bytes())
+        return Entry.model_validate_json(files.read(file))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from .. import cloud, errors, path, process
+from .. import cloud, errors, files, path, process
 from ..vswitch import database
 from . import change
 
@@ -57,6 +57,7 @@ class Mirror(change.Change):
     def check(self) -> None:
         """Refuse a port that is not there, a device that is, and a bridge that would pass over one more mirror."""
         switch = database.read()
+        database.refuse_restoring()
         if self.bridge not in switch.bridges:
             raise errors.PathfinderError(
                 f"there is no bridge {self.bridge} on this host; it has {', '.join(switch.bridges) or 'none'}"
@@ -181,7 +182,7 @@ class Mirror(change.Change):
     def _is_left_behind(self) -> bool:
         """Return whether the device is there and marked, and has no row, by which others could have taken it over."""
         try:
-            marked = (_DEVICES / self.device / "ifalias").read_text().strip() == self._alias
+            marked = files.text(_DEVICES / self.device / "ifalias").strip() == self._alias
         except OSError:
             return False
         return marked and database.read().interface(self.device) is None

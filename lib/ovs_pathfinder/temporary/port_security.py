@@ -17,7 +17,7 @@ import pydantic
 
 from .. import cloud, errors, path, words
 from ..cloud import connection, neutron
-from . import change
+from . import change, clock
 
 SETTLED = 30.0
 """Seconds after the reading of a port for which an update that got no answer may still come."""
@@ -78,10 +78,16 @@ class PortSecurity(change.Change):
     label: str
     """What it is a port of, in words."""
     before: Security
-    seen: float = 0.0
-    """When it was so, in seconds since the epoch."""
+    seen: clock.Moment = clock.Moment()
+    """When it was so."""
     _update: Literal["unsent", "refused", "unknown", "answered"] = pydantic.PrivateAttr(default="unknown")
     """What became of the update that turns it off; a process that has the change from the journal cannot know."""
+
+    @pydantic.field_validator("seen", mode="before")
+    @classmethod
+    def _of_an_earlier_revision(cls, value: object) -> object:
+        """Take seconds since the epoch, which a journal of an earlier revision holds, for long ago."""
+        return clock.Moment() if isinstance(value, int | float) else value
 
     def describe(self) -> str:
         """Say whose port security is off."""
@@ -167,7 +173,8 @@ class PortSecurity(change.Change):
     @property
     def _may_come(self) -> bool:
         """Whether the update that turns it off may still take effect."""
-        return self._update == "unknown" and 0 <= time.time() - self.seen < SETTLED
+        ago = self.seen.ago
+        return self._update == "unknown" and (clock.uptime() if ago is None else ago) < SETTLED
 
     def _is_others(self, now: Security) -> change.Outcome:
         if self._update == "refused":
@@ -213,7 +220,7 @@ def read(openstack: cloud.Cloud, port: str, label: str) -> PortSecurity:
     Raises:
         PathfinderError: There is nothing to turn off, or not all of it can be seen.
     """
-    seen = time.time()
+    seen = clock.now()
     before = _look(openstack, port)
     if before is None:
         raise errors.PathfinderError(f"Neutron has no port {port}, which was to be that of {label}")

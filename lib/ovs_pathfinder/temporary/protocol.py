@@ -97,7 +97,7 @@ def _begun(book: journal.Journal, entry: journal.Entry, credentials: cloud.Crede
     try:
         try:
             _refuse_late(book, entry)
-            entry.change.make(max(1, int(entry.deadline - time.time())), credentials)
+            entry.change.make(max(1, int(entry.left)), credentials)
         except BaseException as error:
             _end(book, made, credentials)
             if made.left:
@@ -125,7 +125,7 @@ def refuse_leftovers(book: journal.Journal) -> None:
 
 def _refuse_late(book: journal.Journal, entry: journal.Entry) -> None:
     """Refuse to make what its guard has already given up, where this process was stopped for long."""
-    if time.time() >= entry.deadline or book.entry(entry.id) is None:
+    if entry.left <= 0 or book.entry(entry.id) is None:
         raise errors.PathfinderError(
             "this took so long that the time for the change was over before it was made; nothing was changed, try again"
         )

@@ -1,7 +1,5 @@
 """The sweep: undo what is open in the journal and nobody sees to any more."""
 
-import time
-
 from .. import cloud, errors, path
 from . import change, journal, mirror
 
@@ -77,7 +75,7 @@ def orphans(book: journal.Journal, *, dry_run: bool = False, wait: float = 3.0) 
 
 
 def _lives(entry: journal.Entry) -> bool:
-    return entry.stays and time.time() < entry.deadline
+    return entry.stays and entry.left > 0
 
 
 def _foresee(entry: journal.Entry, *, everything: bool) -> Found:

@@ -4,7 +4,7 @@ import contextlib
 import pathlib
 import re
 
-from .. import path, process
+from .. import files, path, process
 
 _ZONE = re.compile(r"zone=(?P<zone>\d+),\s*limit=(?P<limit>\d+),\s*count=(?P<count>\d+)")
 _KERNEL = pathlib.Path("/proc/sys/net/netfilter")
@@ -44,6 +44,6 @@ def read() -> list[Occupancy]:
         limit = int(process.run(["ovs-appctl", "dpctl/ct-get-maxconns"]))
         found.append(Occupancy(table="the datapath's conntrack", count=count, limit=limit))
     with contextlib.suppress(OSError, ValueError):
-        count, limit = (int((_KERNEL / f"nf_conntrack_{name}").read_text()) for name in ("count", "max"))
+        count, limit = (int(files.text(_KERNEL / f"nf_conntrack_{name}")) for name in ("count", "max"))
         found.append(Occupancy(table="the kernel's conntrack", count=count, limit=limit))
     return found

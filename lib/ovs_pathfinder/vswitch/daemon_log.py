@@ -4,6 +4,8 @@ import os
 import pathlib
 import re
 
+from .. import files
+
 _LINE = re.compile(r"^\S+\|\d+\|[^|]*\|(?P<level>WARN|ERR|EMER)\|")
 _MOST_BYTES = 256 * 1024
 _MOST_LINES = 20
@@ -37,7 +39,7 @@ class Mark:
         identity, size = self._about()
         start = self._size if identity == self._identity and size >= self._size else 0
         try:
-            with self._log.open("rb") as stream:
+            with files.open_regular(self._log) as stream:
                 stream.seek(start)
                 text = stream.read(_MOST_BYTES).decode(errors="replace")
         except OSError:

@@ -130,6 +130,38 @@ def tables(columns: Mapping[str, str]) -> dict[str, list[Mapping[str, Any]]]:
     return {table: _rows(document) for table, document in zip(columns, documents, strict=True)}
 
 
+def restores() -> bool:
+    """Say whether flows of before a restart have yet to be restored: until then, ovs-vswitchd makes no datapath flows.
+
+    `ovs-ctl restart` says so before it starts ovs-vswitchd (`other_config:flow-restore-wait`), and may leave it behind.
+
+    Raises:
+        PathfinderError: ovsdb-server does not answer.
+    """
+    get = ["ovs-vsctl", "--timeout=5", "--no-wait", "--if-exists", "get", "Open_vSwitch", "."]
+    try:
+        return "true" in process.run([*get, "other_config:flow-restore-wait"], timeout=8)
+    except process.ProcessError as error:
+        raise errors.PathfinderError(
+            "ovsdb-server does not say whether flows that are gone now are being restored: "
+            f"{' '.join(error.stderr.split())[:200] or error}"
+        ) from error
+
+
+def refuse_restoring() -> None:
+    """Refuse to change what ovs-vswitchd would not act on.
+
+    Raises:
+        PathfinderError: It waits for flows to be restored.
+    """
+    if restores():
+        raise errors.PathfinderError(
+            "Open vSwitch is being restarted, or a restart was cut off: other_config:flow-restore-wait is set, and "
+            "until it is gone ovs-vswitchd acts on no flow that is added, so nothing is changed; where no restart is "
+            "under way, remove it: ovs-vsctl remove Open_vSwitch . other_config flow-restore-wait"
+        )
+
+
 def _ask(columns: Mapping[str, str]) -> str:
     command = ["ovs-vsctl", "--timeout=5", "--format=json", "--no-wait"]
     for table, names in columns.items():

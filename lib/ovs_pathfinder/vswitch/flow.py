@@ -1,10 +1,13 @@
 """OpenFlow flows as `ovs-ofctl dump-flows` prints them (ovs-ofctl(8), ovs-fields(7))."""
 
 import re
+from collections.abc import Iterator
 
 from .. import path, process
+from . import dump as dump_
 from . import tables
 
+_PRIORITY = re.compile(rb" priority=(\d+)")
 _HEAD_FIELDS = {
     "cookie",
     "duration",
@@ -85,11 +88,15 @@ def agent_cookies() -> dict[str, str]:
     return {bridge: flows[0].cookie for bridge, flows in found.items() if len(flows) == 1}
 
 
-def find(bridge: str, table: int, priority: int, match: str) -> Flow | None:
+def find(bridge: str, table: int, priority: int, match: str, cookie: str = "") -> Flow | None:
     """Return the one flow of that table, priority and match, as a trace names it; None where it is gone.
 
     The switch is asked for flows at least as narrow, so the answer stays small in a table of any size; of the flow that
-    matches everything in a table which grows with the ports of the host, nothing is said.
+    matches everything in a table which grows with the ports of the host, nothing is said. In any other table such a
+    flow is looked for among those with its cookie, and no more than one of them is held at a time.
+
+    Raises:
+        PathfinderError: The bridge does not exist or does not answer.
     """
     fields = match.split(",") if match else []
     if not fields and (bridge, table) in tables.GROWING:
@@ -100,9 +107,28 @@ def find(bridge: str, table: int, priority: int, match: str) -> Flow | None:
         ]
     else:
         renamed = fields
-    flows = dump(bridge, ",".join([f"table={table}", *renamed]))
+    owned = [f"cookie={cookie}/-1"] if cookie and not fields else []
+    # The priority of 32768, which is OpenFlow's default, is not printed.
+    marked = b"" if priority == 32768 else b"priority=%d" % priority
     wanted = frozenset(fields)
-    return next(
-        (one for one in flows if one.priority == priority and frozenset(one.match.split(",")) - {""} == wanted),
-        None,
-    )
+    for line in _lines(bridge, ",".join([f"table={table}", *owned, *renamed])):
+        one = parse(line.decode(errors="replace")) if marked in line else None
+        if one is not None and one.priority == priority and frozenset(one.match.split(",")) - {""} == wanted:
+            return one
+    return None
+
+
+def priorities(bridge: str, table: int) -> set[int]:
+    """Return the priorities at which a table holds flows.
+
+    Raises:
+        PathfinderError: The bridge does not exist or does not answer.
+    """
+    found = (_PRIORITY.search(line) for line in _lines(bridge, f"table={table}"))
+    return {int(one[1]) if one else 32768 for one in found}
+
+
+def _lines(bridge: str, match: str) -> Iterator[bytes]:
+    """Yield flows as they come: a table may hold 100,000."""
+    for chunk in dump_.Flows(bridge, match):
+        yield from chunk.splitlines()

@@ -19,13 +19,12 @@ import json
 import os
 import pathlib
 import re
-import stat
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import IO, Any, Protocol
 
 import pydantic
 
-from .. import errors
+from .. import errors, files
 from . import dump, state
 
 VERSION = 1
@@ -217,13 +216,13 @@ class Snapshot:
     def _opened(self) -> Generator[IO[bytes]]:
         """Open a regular file, and nothing that could block or do something when it is opened."""
         try:
-            descriptor = os.open(self.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+            opened = files.open_regular(self.file, buffering=0)
+        except files.NotRegularError as error:
+            message = f"{self.file} is no regular file, so it is no snapshot; name a file"
+            raise errors.PathfinderError(message) from error
         except OSError as error:
             raise errors.PathfinderError(f"the snapshot {self.file} cannot be read: {error.strerror}") from error
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise errors.PathfinderError(f"{self.file} is no regular file, so it is no snapshot; name a file")
-        with os.fdopen(descriptor, "rb", buffering=0) as stream:
+        with opened as stream:
             yield stream
 
     def _check_first(self, stream: IO[bytes]) -> None:

@@ -180,15 +180,15 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Play:
             world.happened.append(" ".join(command[:3]))
             return ""
 
-        taken = [flow.Flow(table=0, priority=one) for one in world.taken]
         doubles: list[tuple[Any, str, Callable[..., Any]]] = [
             (session.local, "Local", here),
+            (session.database, "refuse_restoring", lambda: None),
             (session.watch, "Watch", _always(Watch(world))),
             (trial.beacon, "Beacon", _always(Beacon(world))),
             (session.practice, "watch_all", _always(None)),
             (session.probe, "send", world.send),
             (session.process, "run", run),
-            (trial.flow, "dump", _always(taken)),
+            (trial.flow, "priorities", _always(set(world.taken))),
             (trial.datapath, "synchronise", _always(None)),
             (flows.Flows, "present", _always([flow.Flow(table=0, packets=3), flow.Flow(table=0, packets=2)])),
             (trial.protocol, "temporarily", world.temporarily),
