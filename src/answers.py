@@ -76,12 +76,13 @@ def _probe_summary(plan: path.Plan, found: record.Evidence) -> str:
     return "; ".join(parts) or f"nothing could be watched for run {plan.run}"
 
 
-def nothing_arrived(plan: path.Plan) -> str:
-    """Say what to run where a report has nothing to go by."""
+def nothing_arrived(plan: path.Plan, refused: Sequence[str] = ()) -> str:
+    """Say what to run where a report has nothing to go by, and what came that does not count."""
     units = sorted({plan.source.unit, plan.destination.unit} - {""})
     return (
         f"no evidence for run {plan.run} has arrived: run probe-path on {' and '.join(units)}, "
         f"then this again ({command(units, 'probe-path', f'run={plan.run}')})"
+        f"{''.join(f'; {one}' for one in refused[:5])}"
     )
 
 

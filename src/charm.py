@@ -126,6 +126,7 @@ class PathfinderCharm(ops.CharmBase):
                     f"run this there: {answers.command([self.app.name + '/leader'], 'plan-path')}"
                 )
             peers = exchange.Exchange(self)
+            units, doubts = peers.introduced()
             now = datetime.datetime.now(datetime.timezone.utc)
             reply.log("asking OpenStack for the two ports")
             with cloud.connect(credentials.read(self)) as openstack:
@@ -135,7 +136,8 @@ class PathfinderCharm(ops.CharmBase):
                     destination=wanted.destination,
                     protocol=wanted.protocol,
                     port=wanted.port,
-                    units=peers.units(),
+                    units=units,
+                    doubts=doubts,
                     run=path.new_run(now, secrets.token_bytes(8)),
                     created=now.isoformat(timespec="seconds"),
                 )
@@ -181,14 +183,11 @@ class PathfinderCharm(ops.CharmBase):
             wanted = parameters.read(parameters.PathReport, event.params)
             peers = exchange.Exchange(self)
             plan = peers.plan(wanted.run)
-            given = exchange.handed_over(plan, wanted.evidence)
-            units = {one.unit: one for one in given.evidence}
-            found = [*units.values(), *peers.evidence(plan, units)]
-            if not found:
-                raise errors.PathfinderError(answers.nothing_arrived(plan))
-            trials = [*given.trials, *peers.trials(plan, given.trials)]
-            results = report.results(plan, found, wanted.format, trials)
-            reply.give(results | answers.next_trial(plan, results, trials))
+            heard = peers.hear(plan, wanted.evidence)
+            if not heard.evidence:
+                raise errors.PathfinderError(answers.nothing_arrived(plan, heard.refused))
+            results = report.results(plan, heard.evidence, wanted.format, heard.trials, heard.refused)
+            reply.give(results | answers.next_trial(plan, results, heard.trials))
 
     def _on_try_flows(self, event: ops.ActionEvent) -> None:
         with _answering(self, event) as reply:

@@ -3,18 +3,19 @@
 import json
 import logging
 import socket
-from collections.abc import Collection, Sequence
 
 import ops
-import pydantic
 
-from ovs_pathfinder import errors, path
-from ovs_pathfinder.evidence import record, wire
+from ovs_pathfinder import document, errors, path
+from ovs_pathfinder.evidence import record, wire, witness
 
 RELATION = "paths"
 KEPT_PLANS = 20
 KEPT_EVIDENCE = 5
 """Of each unit: so many runs can be under way or looked at again."""
+
+_MAX_FACTS = 20_000
+_MAX_PLAN = 500_000
 
 logger = logging.getLogger(__name__)
 
@@ -53,32 +54,57 @@ class Exchange:
             logger.warning("Open vSwitch cannot be asked yet: %s", error)
             switch = database.Switch()
         names = dict.fromkeys((switch.hostname, socket.getfqdn(), socket.gethostname()))
-        try:
-            binding = self._charm.model.get_binding(RELATION)
-            address = str(binding.network.ingress_address or "") if binding else ""
-        except ops.ModelError as error:
-            logger.warning("Juju cannot tell this unit's address: %s", error)
-            address = ""
+        told = switch.tunnel_address
         return path.Unit(
             name=self._charm.unit.name,
             principal=principal(),
-            hostnames=tuple(name for name in names if name),
-            tunnel_address=switch.tunnel_address,
-            management_address=address,
+            hostnames=tuple(name for name in names if path.is_host_name(name)),
+            tunnel_address=told if path.is_host_address(told) else "",
+            management_address=self._own_address(),
             ovs_version=switch.version,
         )
 
+    def _own_address(self) -> str:
+        try:
+            binding = self._charm.model.get_binding(RELATION)
+            told = str(binding.network.ingress_address or "") if binding else ""
+        except ops.ModelError as error:
+            logger.warning("Juju cannot tell this unit's address: %s", error)
+            return ""
+        return told if path.is_host_address(told) else ""
+
     def units(self) -> list[path.Unit]:
         """Return what every unit, this one included, has told of itself."""
-        relation = self._relation
+        return self.introduced()[0]
+
+    def introduced(self) -> tuple[list[path.Unit], list[str]]:
+        """Return what every unit has told of itself, and sentences on what cannot be used.
+
+        Its name and its address are what Juju says, whatever the unit says.
+        """
         found: list[path.Unit] = []
-        for unit in (self._charm.unit, *relation.units):
-            text = relation.data[unit].get("unit", "")
+        doubts: list[str] = []
+        for unit in (self._charm.unit, *self._relation.units):
+            text = self._relation.data[unit].get("unit", "")
+            if not text:
+                continue
             try:
-                found += [path.Unit.model_validate_json(text)] if text else []
-            except pydantic.ValidationError as error:
-                logger.warning("what %s tells of itself cannot be read: %s", unit.name, error)
-        return found
+                told = document.read(path.Unit, text, most=_MAX_FACTS)
+                named = {"name": unit.name, "management_address": self._address(unit)}
+                found.append(document.check(path.Unit, {**told.model_dump(), **named}))
+            except errors.PathfinderError as error:
+                doubts.append(f"What {unit.name} tells of itself {error}, so it cannot be found by its host.")
+        for doubt in doubts:
+            logger.warning("%s", doubt)
+        return found, doubts
+
+    def _address(self, unit: ops.Unit) -> str:
+        """Return where Juju says that a unit can be reached; empty where it does not say, or names no host."""
+        if unit is self._charm.unit:
+            return self._own_address()
+        data = self._relation.data[unit]  # Juju writes these keys when the unit joins
+        told = data.get("ingress-address") or data.get("private-address") or ""
+        return told if path.is_host_address(told) else ""
 
     def publish_plan(self, plan: path.Plan) -> None:
         """Share a plan with all units; only the leader can. The oldest plans give way."""
@@ -100,13 +126,32 @@ class Exchange:
             known = sorted(key.removeprefix("plan-") for key in data if key.startswith("plan-"))
             hint = f"the latest is {known[-1]}" if known else "there is none yet"
             raise errors.PathfinderError(f"run {run!r} is not known here; name one that plan-path made ({hint})")
-        version = json.loads(text).get("version")
+        try:
+            (data,) = document.several(text, most=_MAX_PLAN)
+            version = data.get("version")
+        except (errors.PathfinderError, ValueError, AttributeError) as error:
+            raise _unusable(run, "is not a plan") from error
         if version != path.PLAN_VERSION:
             raise errors.PathfinderError(
-                f"the plan of run {run} has format {version}, and this unit knows {path.PLAN_VERSION}; "
+                f"the plan of run {run} has format {str(version)[:20]!r}, and this unit knows {path.PLAN_VERSION}; "
                 "refresh the charm on all units to one revision and plan again"
             )
-        return path.Plan.model_validate_json(text)
+        try:
+            plan = document.check(path.Plan, data)
+        except errors.PathfinderError as error:
+            raise _unusable(run, str(error)) from error
+        if plan.run != run:
+            raise _unusable(run, f"is that of run {plan.run}")
+        return self._reachable(plan)
+
+    def _reachable(self, plan: path.Plan) -> path.Plan:
+        """Return a plan with the units' addresses as Juju names them here: whoever planned is another unit, too."""
+        known = {unit.name: self._address(unit) for unit in (self._charm.unit, *self._relation.units)}
+
+        def end(one: path.Endpoint) -> path.Endpoint:
+            return document.check(path.Endpoint, {**one.model_dump(), "management_address": known.get(one.unit, "")})
+
+        return plan.model_copy(update={"source": end(plan.source), "destination": end(plan.destination)})
 
     def publish_evidence(self, found: record.Evidence) -> None:
         """Leave this unit's evidence for the coordinator. The oldest gives way."""
@@ -122,66 +167,37 @@ class Exchange:
         keys = sorted(key for key in data if key.startswith("trials-") and key != f"trials-{trial.run}")
         for key in keys[: max(0, len(keys) - KEPT_EVIDENCE + 1)]:
             del data[key]
-        others = [one for one in _trials_of(data) if one.run == trial.run and not _repeats(one, trial)]
+        before = wire.left(trial.unit, data.get(f"trials-{trial.run}", "") or "[]")
+        known = [one.found for one in before if isinstance(one.found, record.Trial)]
+        others = [one for one in known if one.run == trial.run and not _repeats(one, trial)]
         found = [one.model_dump(mode="json") for one in (*others, trial)]
         data[f"trials-{trial.run}"] = json.dumps(found)
 
-    def trials(self, plan: path.Plan, handed_over: Sequence[record.Trial]) -> list[record.Trial]:
-        """Return the trials of a run that have arrived, but for those that were handed over."""
-        relation = self._relation
-        found = [one for unit in (self._charm.unit, *relation.units) for one in _trials_of(relation.data[unit])]
-        theirs = [one for one in found if one.run == plan.run]
-        return [one for one in theirs if not any(_repeats(one, given) for given in handed_over)]
+    def hear(self, plan: path.Plan, handed_over: str) -> witness.Heard:
+        """Return what counts of the evidence that has arrived for a run, and of that which was handed over.
 
-    def evidence(self, plan: path.Plan, handed_over: Collection[str]) -> list[record.Evidence]:
-        """Return what has arrived for a run from the units that did not hand theirs over.
+        Only the databags of the path's own units are read. Inside an action another unit's evidence may be missing
+        though it was written.
 
-        Inside an action another unit's may be missing though it was written.
+        Raises:
+            PathfinderError: What was handed over cannot be used.
         """
         relation = self._relation
-        wanted = {plan.source.unit, plan.destination.unit}.difference(handed_over)
-        units = [unit for unit in (self._charm.unit, *relation.units) if unit.name in wanted]
-        texts = {unit.name: relation.data[unit].get(f"evidence-{plan.run}", "") for unit in units}
-        return [_evidence_of(unit, text) for unit, text in texts.items() if text]
+        ends = {plan.source.unit, plan.destination.unit}
+        left: list[wire.Said] = []
+        for unit in (one for one in (self._charm.unit, *relation.units) if one.name in ends):
+            texts = [relation.data[unit].get(f"{kind}-{plan.run}", "") for kind in ("evidence", "trials")]
+            left += [said for text in texts if text for said in wire.left(unit.name, text)]
+        return witness.hear(plan, left, wire.read(handed_over) if handed_over.strip() else ())
+
+
+def _unusable(run: str, why: str) -> errors.PathfinderError:
+    return errors.PathfinderError(f"the plan of run {run} cannot be used, as it {why}; plan again with plan-path")
 
 
 def _repeats(one: record.Trial, other: record.Trial) -> bool:
     """Whether a unit has made the same trial again; the later one counts."""
     return (one.unit, one.trial, one.role) == (other.unit, other.trial, other.role)
-
-
-def _trials_of(data: ops.RelationDataContent) -> list[record.Trial]:
-    """Read a unit's trials."""
-    texts = [data[key] for key in sorted(data) if key.startswith("trials-")]
-    return [trial for text in texts for trial in _read_trials(text)]
-
-
-def _read_trials(text: str) -> tuple[record.Trial, ...]:
-    try:
-        return wire.read(text).trials
-    except errors.PathfinderError as error:  # trials only add to a diagnosis
-        logger.warning("a trial in the peer relation cannot be used: %s", error)
-        return ()
-
-
-def _evidence_of(unit: str, text: str) -> record.Evidence:
-    try:
-        return wire.from_data(json.loads(text))
-    except (ValueError, errors.PathfinderError) as error:
-        raise errors.PathfinderError(f"what {unit} left in the peer relation cannot be used: {error}") from error
-
-
-def handed_over(plan: path.Plan, text: str) -> wire.Handed:
-    """Read the evidence that came as a parameter: it wins, as unit data can be old inside an action."""
-    found = wire.read(text) if text.strip() else wire.Handed()
-    for one in (*found.evidence, *found.trials):
-        if one.run != plan.run:
-            raise errors.PathfinderError(
-                f"the evidence of {one.unit} is of run {one.run}, and this report is of run {plan.run}; "
-                "hand over what probe-path answered for this run"
-            )
-    latest = {(one.unit, one.trial, one.role): one for one in found.trials}
-    return found.model_copy(update={"trials": tuple(latest.values())})
 
 
 def principal() -> str:

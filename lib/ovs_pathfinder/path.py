@@ -3,10 +3,13 @@
 import datetime
 import hashlib
 import ipaddress
+import re
 import typing
 from typing import Annotated, Literal
 
 import pydantic
+
+from . import bounds
 
 PLAN_VERSION = 1
 
@@ -54,8 +57,40 @@ def _mac(value: str) -> str:
 
 
 def _address(value: str) -> str:
-    """Return an IP address in its canonical form."""
+    """Return an IP address in its canonical form; one with a zone, which is free text, is refused."""
+    if "%" in value:
+        raise ValueError(f"{value!r} is not an IP address without a zone")
     return str(ipaddress.ip_address(value))
+
+
+def _network(value: str) -> str:
+    """Return an IP address or a network as it was given."""
+    _address(value.partition("/")[0])
+    ipaddress.ip_interface(value)
+    return value
+
+
+def _unicast(value: str) -> str:
+    """Return the address of one interface, be it a host's or a guest's."""
+    found = ipaddress.ip_address(_address(value))
+    found = getattr(found, "ipv4_mapped", None) or found
+    if found.is_multicast or found.is_loopback or found.is_unspecified or (found.version == 4 and found.is_reserved):
+        raise ValueError(f"{value!r} is not the address of one host")
+    return _address(value)
+
+
+def is_host_address(value: str) -> bool:
+    """Return whether a text is an address at which another host can be met over a network."""
+    try:
+        return not ipaddress.ip_address(_unicast(value)).is_link_local
+    except ValueError:
+        return False
+
+
+def _host_address(value: str) -> str:
+    if value and not is_host_address(value):
+        raise ValueError(f"{value!r} is not the address of a host")
+    return value and _address(value)
 
 
 def same_address(first: str, second: str) -> bool:
@@ -66,9 +101,40 @@ def same_address(first: str, second: str) -> bool:
         return first == second
 
 
-Mac = Annotated[str, pydantic.AfterValidator(_mac)]
-Address = Annotated[str, pydantic.AfterValidator(_address)]
-RunId = Annotated[str, pydantic.StringConstraints(pattern=r"^[0-9]{8}t[0-9]{6}-[0-9a-f]{6}$")]
+Mac = Annotated[str, pydantic.StringConstraints(max_length=17), pydantic.AfterValidator(_mac)]
+Address = Annotated[str, pydantic.StringConstraints(max_length=64), pydantic.AfterValidator(_address)]
+GuestAddress = Annotated[str, pydantic.StringConstraints(max_length=64), pydantic.AfterValidator(_unicast)]
+"""An address that packets are sent to: of one interface."""
+HostAddress = Annotated[str, pydantic.StringConstraints(max_length=64), pydantic.AfterValidator(_host_address)]
+"""An address at which a host is met; empty where it is not known."""
+AddressOrNetwork = Annotated[str, pydantic.StringConstraints(max_length=64), pydantic.AfterValidator(_network)]
+
+_APPLICATION = "[a-z][a-z0-9]*(-[a-z0-9]*[a-z][a-z0-9]*)*"
+_UNIT = f"{_APPLICATION}/(0|[1-9][0-9]*)"
+UnitName = Annotated[str, pydantic.StringConstraints(max_length=255, pattern=f"^{_UNIT}$")]
+"""As Juju names units (github.com/juju/names, `unit.go`), such as `ovs-pathfinder/0`."""
+
+
+def is_unit(name: str) -> bool:
+    """Return whether Juju would name a unit so."""
+    return len(name) <= 255 and re.fullmatch(_UNIT, name) is not None
+
+
+OptionalUnit = Annotated[str, pydantic.StringConstraints(max_length=255, pattern=f"^({_UNIT})?$")]
+"""Empty where there is none."""
+_HOST = "[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?"
+HostName = Annotated[str, pydantic.StringConstraints(max_length=253, pattern=f"^{_HOST}$")]
+"""Of a machine, with or without its domain."""
+
+
+def is_host_name(name: str) -> bool:
+    """Return whether a machine can be called so."""
+    return len(name) <= 253 and re.fullmatch(_HOST, name) is not None
+
+
+Device = Annotated[str, pydantic.StringConstraints(max_length=255, pattern="^([A-Za-z0-9_.][A-Za-z0-9_.:@+-]*)?$")]
+"""The name of a bridge or a network device; empty where there is none."""
+RunId = Annotated[str, pydantic.StringConstraints(max_length=22, pattern=r"^[0-9]{8}t[0-9]{6}-[0-9a-f]{6}$")]
 
 
 class Model(pydantic.BaseModel):
@@ -80,24 +146,24 @@ class Model(pydantic.BaseModel):
 class SecurityGroup(Model):
     """A Neutron security group of a port, as far as a sentence needs it."""
 
-    id: str
-    name: str
+    id: bounds.Word
+    name: bounds.Word
 
 
 class AddressPair(Model):
     """One of a port's allowed address pairs; `address` may be a CIDR."""
 
     mac: Mac
-    address: str
+    address: AddressOrNetwork
 
 
 class Trunk(Model):
     """How a subport hangs on a trunk: its guest sends and takes its packets with a VLAN tag, on the parent's device."""
 
-    id: str
-    parent: str
+    id: bounds.Word
+    parent: bounds.Word
     """The id of the parent port."""
-    vlan: int
+    vlan: bounds.Vlan
     """The subport's `segmentation_id`."""
 
     @property
@@ -114,20 +180,20 @@ class Trunk(Model):
 class Port(Model):
     """A Neutron port, as the API describes it."""
 
-    id: str
-    name: str
+    id: bounds.Word
+    name: bounds.Word
     mac: Mac
-    addresses: tuple[Address, ...]
-    device_owner: str = ""
-    device_id: str = ""
-    host: str = ""
+    addresses: bounds.Few[Address]
+    device_owner: bounds.Word = ""
+    device_id: bounds.Word = ""
+    host: bounds.Word = ""
     """`binding:host_id`: the host's name as Neutron knows it; empty for a port that is not bound."""
-    vif_type: str = ""
-    status: str = ""
+    vif_type: bounds.Word = ""
+    status: bounds.Word = ""
     admin_state_up: bool = True
     port_security_enabled: bool = True
-    security_groups: tuple[SecurityGroup, ...] = ()
-    allowed_address_pairs: tuple[AddressPair, ...] = ()
+    security_groups: bounds.Few[SecurityGroup] = ()
+    allowed_address_pairs: bounds.Few[AddressPair] = ()
     trunk: Trunk | None = None
     """Of a trunk's subport alone, and only in a plan."""
 
@@ -145,14 +211,14 @@ class Port(Model):
 class Network(Model):
     """The network that both ports are on."""
 
-    id: str
-    name: str
+    id: bounds.Word
+    name: bounds.Word
     type: Literal["gre", "vxlan", "geneve", "vlan", "flat"]
-    segmentation_id: int | None = None
+    segmentation_id: Annotated[int, pydantic.Field(ge=0, le=2**32 - 1)] | None = None
     """The tunnel's key, or the VLAN on the physical network; None of a flat network."""
-    physical_network: str = ""
+    physical_network: bounds.Word = ""
     """Neutron's name of it; empty where packets travel in tunnels."""
-    mtu: int = 0
+    mtu: bounds.Bytes = 0
     """Bytes of an IP packet; 0 where Neutron does not say."""
 
     @property
@@ -170,33 +236,33 @@ class Network(Model):
 class Unit(Model):
     """What a unit of ovs-pathfinder tells of itself to the others, so that hosts can be mapped to units."""
 
-    name: str
+    name: UnitName
     """The unit of ovs-pathfinder, such as `ovs-pathfinder/0`."""
-    principal: str
+    principal: OptionalUnit
     """The unit it is subordinate to, such as `octavia/2`."""
-    hostnames: tuple[str, ...]
+    hostnames: bounds.Few[HostName]
     """The host's names, the one that Open vSwitch was told first."""
-    tunnel_address: str = ""
-    management_address: str = ""
-    ovs_version: str = ""
+    tunnel_address: HostAddress = ""
+    management_address: HostAddress = ""
+    ovs_version: bounds.Word = ""
 
 
 class Endpoint(Model):
     """One end of a path: a port, the address that is probed, and the host and unit it lives on."""
 
     port: Port
-    address: Address
-    label: str
+    address: GuestAddress
+    label: bounds.Line
     """What the operator named, in words: `octavia/2`, `amphora e64930ad-…`."""
-    unit: str = ""
+    unit: OptionalUnit = ""
     """The unit of ovs-pathfinder on the port's host; empty where there is none."""
-    principal: str = ""
+    principal: OptionalUnit = ""
     """The principal's unit there, such as `nova-compute/0`."""
-    tunnel_address: str = ""
+    tunnel_address: HostAddress = ""
     """The address of the host's tunnel end; empty where the cloud does not say."""
-    physical_bridge: str = ""
+    physical_bridge: Device = ""
     """The bridge that leads to the network's physical network on this host (`bridge_mappings`); empty for tunnels."""
-    management_address: str = ""
+    management_address: HostAddress = ""
     """The unit's address on the network that Juju uses; empty where unknown."""
     agent_alive: bool | None = None
     """Whether the host's Open vSwitch agent reports to Neutron; None where the API did not say."""
@@ -210,9 +276,9 @@ class Ruling(Model):
     """As Neutron says it: out of the port, or into it."""
     passes: bool | None
     """None where it cannot be told."""
-    why: str
+    why: bounds.Line
     """Goes on from `passes` or `is dropped`: `by rule …`, `as no ingress rule …`."""
-    missing: str = ""
+    missing: bounds.Line = ""
     """The command that would let them pass."""
 
 
@@ -221,18 +287,26 @@ class Plan(Model):
 
     version: Literal[1] = PLAN_VERSION
     run: RunId
-    created: str
+    created: bounds.Moment
     """UTC, ISO 8601, by the coordinator's clock."""
     source: Endpoint
     destination: Endpoint
     network: Network
     protocol: Protocol = "icmp"
-    port: int | None = None
+    port: bounds.Port | None = None
     """Destination port of TCP and UDP."""
-    rulings: tuple[Ruling, ...] = ()
+    rulings: bounds.Few[Ruling] = ()
     """Out of the source's port, and into the destination's."""
-    warnings: tuple[str, ...] = ()
+    warnings: bounds.Lines = ()
     """Whole sentences on what the cloud could not tell or what looks odd."""
+
+    @pydantic.model_validator(mode="after")
+    def _is_of_one_kind(self) -> "Plan":
+        if (self.protocol == "icmp") != (self.port is None):
+            raise ValueError(f"{self.protocol} does not go with port {self.port}")
+        if (":" in self.source.address) != (":" in self.destination.address):
+            raise ValueError("the two addresses are of two IP versions")
+        return self
 
     def ruling(self, role: Role, way: Literal["egress", "ingress"]) -> Ruling | None:
         """Return what the rules say at one end, if it is known."""

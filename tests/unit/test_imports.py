@@ -1,6 +1,6 @@
 """What imports what.
 
-path ← vswitch, cloud ← temporary ← evidence ← inspection, diagnosis ← report ← charm, command ← zaza
+bounds ← path ← vswitch, cloud ← temporary ← evidence ← inspection, diagnosis ← report ← charm, command ← zaza
 
 Only src/ knows ops, and only cloud knows OpenStack's client, so that the command can be installed without them.
 """
@@ -11,23 +11,25 @@ import pathlib
 import pytest
 
 LIBRARY = pathlib.Path(__file__).resolve().parents[2] / "lib" / "ovs_pathfinder"
-GROUND = {"errors", "files", "process", "path", "text", "words"}
+GROUND = {"bounds", "document", "errors", "files", "process", "path", "text", "words"}
 MAY_IMPORT = {
+    "bounds": set[str](),
     "errors": set[str](),
     "files": set[str](),
-    "path": set[str](),
+    "path": {"bounds"},
     "text": set[str](),
+    "document": {"errors"},
     "words": set[str](),
     "process": {"errors"},
     "vswitch": GROUND,
     "cloud": GROUND - {"process"},
     "temporary": GROUND | {"vswitch", "cloud"},
     "evidence": GROUND | {"vswitch", "cloud", "temporary"},
-    "diagnosis": {"path", "words", "vswitch", "evidence"},
+    "diagnosis": {"bounds", "path", "words", "vswitch", "evidence"},
     "inspection": GROUND | {"vswitch", "cloud", "temporary", "evidence"},
-    "report": {"path", "text", "words", "evidence", "diagnosis", "inspection"},
-    "command": {"errors", "path", "text", "words", "evidence", "diagnosis", "report"},
-    "zaza": {"errors", "path", "text", "report", "command"},
+    "report": {"bounds", "path", "text", "words", "evidence", "diagnosis", "inspection"},
+    "command": {"document", "errors", "bounds", "path", "text", "words", "evidence", "diagnosis", "report"},
+    "zaza": {"errors", "bounds", "path", "text", "report", "command"},
 }
 MODULES = sorted(
     each.relative_to(LIBRARY) for each in LIBRARY.rglob("*.py") if each.parent != LIBRARY or each.stem in MAY_IMPORT

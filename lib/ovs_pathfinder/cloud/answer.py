@@ -5,7 +5,7 @@ from typing import Annotated, Any, TypeVar
 
 import pydantic
 
-from .. import errors
+from .. import bounds, errors
 
 
 class Object(pydantic.BaseModel):
@@ -18,8 +18,8 @@ def _text(value: object) -> object:
     return "" if value is None else value
 
 
-Text = Annotated[str, pydantic.BeforeValidator(_text)]
-"""A text that is empty for null, which services use alike."""
+Text = Annotated[bounds.Word, pydantic.BeforeValidator(_text)]
+"""A name, a state or the like that is empty for null, which services use alike."""
 
 _Model = TypeVar("_Model", bound=Object)
 _LIST = pydantic.TypeAdapter(list[Any])

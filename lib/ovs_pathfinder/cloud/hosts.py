@@ -2,41 +2,44 @@
 
 from collections.abc import Sequence
 
-from .. import errors, path
+from .. import path
 from . import neutron
 
 
-def unit_on(host: str, units: Sequence[path.Unit], principal: str = "") -> path.Unit | None:
-    """Return the unit on a host; `principal` decides where several share it.
+def located(host: str, units: Sequence[path.Unit], principal: str = "") -> tuple[path.Unit | None, str]:
+    """Return the unit on a host, and a sentence where units of different machines say that they are on it.
 
-    Raises:
-        errors.PathfinderError: units of different machines bear the host's name.
-
+    A unit's host names are its own words. Where two machines claim a host, none is believed but the one beside
+    `principal`, if that is one alone.
     """
-    matches = [unit for unit in units if host in unit.hostnames]
-    if not matches:
-        short = _short(host)
-        matches = [unit for unit in units if short in {_short(name) for name in unit.hostnames}]
-    named = [unit for unit in matches if principal and unit.principal == principal]
-    matches = named or matches
-    machines = {(unit.hostnames, unit.management_address) for unit in matches}
-    if len(machines) > 1:
-        names = "; ".join(f"{unit.name} ({', '.join(unit.hostnames)})" for unit in matches)
-        raise errors.PathfinderError(
-            f"The host {host} may be that of several units: {names}. Give each machine a name of its own."
-        )
+    claims = _claims(host, units)
+    beside = [unit for unit in claims if principal and unit.principal == principal]
+    doubt = ""
+    chosen = beside or claims
+    if len(_machines(claims)) > 1:
+        is_told = len(_machines(beside)) == 1
+        chosen = beside if is_told else []
+        names = "; ".join(f"{unit.name} ({', '.join(unit.hostnames)})" for unit in claims)
+        taken = f"{beside[0].name}, beside {principal}, was taken" if is_told else "none of them was taken"
+        doubt = f"The host {host} may be that of several units: {names}; {taken}. Give each machine a name of its own."
     # Two principals on one machine bring a unit each, and either can do the work.
-    return min(matches, key=lambda unit: unit.name, default=None)
+    return min(chosen, key=lambda unit: unit.name, default=None), doubt
 
 
-def located(host: str, units: Sequence[path.Unit]) -> tuple[path.Unit | None, str]:
-    """Return the unit on a host, and why none can be told where several bear its name."""
+def _claims(host: str, units: Sequence[path.Unit]) -> list[path.Unit]:
+    """Return the units that bear a host's name; one without a domain may bear it too, whatever others say."""
     if not host:
-        return None, ""
-    try:
-        return unit_on(host, units), ""
-    except errors.PathfinderError as error:
-        return None, str(error)
+        return []
+    alike = [unit for unit in units if _short(host) in {_short(name) for name in unit.hostnames}]
+    exact = [unit for unit in units if host in unit.hostnames]
+    if not exact:
+        return alike
+    return exact + [one for one in alike if one not in exact and not any("." in name for name in one.hostnames)]
+
+
+def _machines(units: Sequence[path.Unit]) -> set[tuple[tuple[str, ...], str]]:
+    """Return what tells the machines of units apart; Juju says the address, so that none can take on another's."""
+    return {(unit.hostnames, unit.management_address) for unit in units}
 
 
 def _short(host: str) -> str:
@@ -61,7 +64,7 @@ def endpoint(
     agent: neutron.Agent | None,
     network: path.Network,
 ) -> path.Endpoint:
-    """Put together what is known of one end; the agent's word on the tunnel's end comes before the unit's."""
+    """Put together what is known of one end; where its tunnels end, the cloud must say."""
     told = agent.configurations.tunneling_ip if agent else ""
     return path.Endpoint(
         port=port,
@@ -69,7 +72,7 @@ def endpoint(
         label=label,
         unit=unit.name if unit else "",
         principal=unit.principal if unit else "",
-        tunnel_address=told or (unit.tunnel_address if unit else ""),
+        tunnel_address=told if path.is_host_address(told) else "",
         physical_bridge=agent.configurations.bridge_mappings.get(network.physical_network, "") if agent else "",
         management_address=unit.management_address if unit else "",
         agent_alive=agent.alive if agent else None,
@@ -94,6 +97,11 @@ def warnings(
     if not network.is_tunnelled:
         return said if end.physical_bridge else [*said, _no_bridge(end, network)]
     told = agent.configurations.tunneling_ip
+    if told and not path.is_host_address(told):
+        said.append(
+            f"The agent on {host} told Neutron the tunnel address {told!r}, which is not the address of a host: "
+            "compare local_ip in its openvswitch_agent.ini."
+        )
     if unit and unit.tunnel_address and told and told != unit.tunnel_address:
         said.append(
             f"The agent on {host} told Neutron the tunnel address {told}, "

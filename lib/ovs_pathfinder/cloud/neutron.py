@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import pydantic
 
-from .. import errors, path
+from .. import bounds, errors, path
 from . import answer, connection
 
 LIMIT = 100
@@ -19,7 +19,7 @@ _PAGES = 10
 class FixedIp(answer.Object):
     """An address of a port, and the subnet that it is of."""
 
-    subnet_id: str
+    subnet_id: bounds.Word
     ip_address: path.Address
 
     @property
@@ -30,26 +30,26 @@ class FixedIp(answer.Object):
 
 class _Pair(answer.Object):
     mac_address: path.Mac
-    ip_address: str
+    ip_address: path.AddressOrNetwork
 
 
 class Port(answer.Object):
     """A port; the host is None where Neutron hides it from the user."""
 
-    id: str
+    id: bounds.Word
     name: answer.Text
-    network_id: str
+    network_id: bounds.Word
     mac_address: path.Mac
-    fixed_ips: tuple[FixedIp, ...]
+    fixed_ips: bounds.Few[FixedIp]
     device_owner: answer.Text = ""
     device_id: answer.Text = ""
-    host: str | None = pydantic.Field(None, alias="binding:host_id")
+    host: bounds.Word | None = pydantic.Field(None, alias="binding:host_id")
     vif_type: answer.Text = pydantic.Field("", alias="binding:vif_type")
     status: answer.Text = ""
     admin_state_up: bool = True
     port_security_enabled: bool = True
-    security_groups: tuple[str, ...] = ()
-    allowed_address_pairs: tuple[_Pair, ...] = ()
+    security_groups: bounds.Few[bounds.Word] = ()
+    allowed_address_pairs: bounds.Few[_Pair] = ()
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -82,13 +82,13 @@ class Port(answer.Object):
 
 
 class _Subport(answer.Object):
-    port_id: str
-    segmentation_id: int
+    port_id: bounds.Word
+    segmentation_id: bounds.Vlan
     segmentation_type: answer.Text = ""
 
 
 class _TrunkDetails(answer.Object):
-    trunk_id: str
+    trunk_id: bounds.Word
     sub_ports: tuple[_Subport, ...] = ()
 
 

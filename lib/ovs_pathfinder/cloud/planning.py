@@ -3,6 +3,8 @@
 import concurrent.futures
 from collections.abc import Sequence
 
+import pydantic
+
 from .. import errors, path, words
 from . import connection, groups, hosts, neutron, pairing, passage, search
 
@@ -27,6 +29,7 @@ def make_plan(
     protocol: str = "icmp",
     port: int | None = None,
     units: Sequence[path.Unit],
+    doubts: Sequence[str] = (),
     run: str,
     created: str,
 ) -> path.Plan:
@@ -39,6 +42,7 @@ def make_plan(
         protocol: `icmp`, `tcp` or `udp`.
         port: the destination port of TCP and UDP.
         units: the units of ovs-pathfinder, as they describe themselves.
+        doubts: whole sentences on units that could not be read.
         run: the name of the run.
         created: the time of the plan, UTC in ISO 8601.
 
@@ -53,14 +57,21 @@ def make_plan(
         ends = pairing.join(cloud, asked.result(), there)
         for end in ends:
             _refuse(end)
-        return _describe(cloud, pool, ends, units, wanted, port, run, created)
+        try:
+            return _describe(cloud, pool, ends, (units, doubts), wanted, port, run, created)
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            raise errors.PathfinderError(
+                f"What OpenStack says of this path cannot be used: {'.'.join(map(str, first['loc']))} is "
+                f"{str(first['input'])[:80]!r} ({first['msg']})."
+            ) from error
 
 
 def _describe(
     cloud: connection.Cloud,
     pool: concurrent.futures.Executor,
     ends: tuple[pairing.End, pairing.End],
-    units: Sequence[path.Unit],
+    introduced: tuple[Sequence[path.Unit], Sequence[str]],
     protocol: path.Protocol,
     port: int | None,
     run: str,
@@ -68,12 +79,13 @@ def _describe(
 ) -> path.Plan:
     """Ask what is left to know about two ports, and write the plan."""
     here, there = ends
+    units, unread = introduced
     asked_agents = pool.submit(neutron.agents, cloud, [end.port.host or "" for end in ends])
     asked_groups = pool.submit(groups.read, cloud, [group for end in ends for group in end.port.security_groups])
     trunks = pool.submit(_trunks, cloud, ends)
     network = _network(cloud, here.port.network_id)
     agents = {agent.host: agent for agent in asked_agents.result()}
-    warnings = [*here.found.warnings, *there.found.warnings, *pairing.warnings(here, there)]
+    warnings = [*unread, *here.found.warnings, *there.found.warnings, *pairing.warnings(here, there)]
     known = asked_groups.result()
     named = [path.SecurityGroup(id=one.id, name=one.name) for one in known]
     hanging = trunks.result()
@@ -216,9 +228,14 @@ def _network(cloud: connection.Cloud, identifier: str) -> path.Network:
 def _unit(end: pairing.End, units: Sequence[path.Unit]) -> tuple[path.Unit | None, list[str]]:
     """Return the unit of ovs-pathfinder at one end, and what is odd about it."""
     host, principal = end.port.host or "", end.found.unit
-    unit = hosts.unit_on(host, units, principal)
-    named = next((other for other in units if principal and other.principal == principal), None)
-    if named is None or named is unit:
+    unit, claimed = hosts.located(host, units, principal)
+    if claimed:
+        return unit, [claimed]
+    beside = [other for other in units if principal and other.principal == principal]
+    if unit is None and len(beside) > 1:
+        return None, [f"{' and '.join(one.name for one in beside)} all say that they are beside {principal}."]
+    named = beside[0] if beside else None
+    if named is None or unit in beside:
         return unit, hosts.name_warnings(host, unit)
     doubt = (
         f"Neutron has the port of {principal} on host {host}, "

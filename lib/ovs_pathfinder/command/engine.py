@@ -10,11 +10,9 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar
 
-import pydantic
-
-from .. import errors, path
+from .. import document, errors, path
 from ..diagnosis import trials, verdict
-from ..evidence import record
+from ..evidence import record, wire
 from ..report import outcome
 from . import juju
 from . import turns as turns_
@@ -26,6 +24,8 @@ RETRIES = 3
 """How often a plan is asked for where the leader changes between being looked up and being asked."""
 RETRY_AFTER = 1.0
 """Seconds between two of them."""
+_LONGEST = 1_000_000
+"""Characters of a result; Linux lets a unit set fewer."""
 CLEAN_UP = 60.0
 """Seconds that a unit may take to clean up, or to report."""
 
@@ -243,7 +243,7 @@ class Engine:
         async def on(unit: str) -> None:
             try:
                 answer = await self.ask(unit, action, {"run": way.run, **params}, limit, way.pair, stage)
-                way.evidence.append(result(answer, "evidence"))
+                way.evidence.append(wire.attributed(answer.unit, result(answer, "evidence")))
                 if self.keep is not None and "captures" in answer.results:
                     self.keep(way.run, answer.unit, read(record.Captures, answer, "captures"))
                 self._tell(way, stage, answer.results.get("summary", ""), unit)
@@ -352,11 +352,12 @@ def result(answer: juju.Answer, key: str) -> str:
 
 def read(model: type[Model], answer: juju.Answer, key: str) -> Model:
     """Read a result that is JSON."""
+    text = result(answer, key)
     try:
-        return model.model_validate_json(result(answer, key))
-    except pydantic.ValidationError as error:
+        return document.read(model, text, most=_LONGEST)
+    except errors.PathfinderError as error:
         raise errors.PathfinderError(
-            f"{key!r} in the answer of {answer.unit} cannot be read ({error.errors()[0]['msg']}): "
+            f"{key!r} in the answer of {answer.unit} cannot be read, as it {error}: "
             "its charm is of another revision than this command"
         ) from error
 

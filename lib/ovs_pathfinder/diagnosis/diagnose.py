@@ -21,9 +21,15 @@ from . import (
 )
 from . import case as case_
 
+_TOLD = 20
+"""Sentences on what does not count, at the most."""
+
 
 def diagnose(
-    plan: path.Plan, evidence: Sequence[record.Evidence], tried: Sequence[record.Trial] = ()
+    plan: path.Plan,
+    evidence: Sequence[record.Evidence],
+    tried: Sequence[record.Trial] = (),
+    refused: Sequence[str] = (),
 ) -> verdict.Diagnosis:
     """Say where on the plan's path packets stop, in which direction, and what proves it.
 
@@ -31,6 +37,7 @@ def diagnose(
         plan: The path.
         evidence: What units found out for this run, one for each unit at the most. None is a case like others.
         tried: The trials that were made in this run.
+        refused: Whole sentences on what does not count.
     """
     found = _diagnose(plan, evidence)
     judged = trials.judge(tried)
@@ -40,7 +47,7 @@ def diagnose(
         f"At the end of a trial on {one.unit}: {one.left}; clean-up says what is left." for one in judged if one.left
     )
     told = {"findings": findings, "trials": judged, "hosts": _hosts(plan, evidence)}
-    return found.model_copy(update={**told, "missing": (*found.missing, *left)})
+    return found.model_copy(update={**told, "missing": (*found.missing, *refused[:_TOLD], *left)})
 
 
 def _diagnose(plan: path.Plan, evidence: Sequence[record.Evidence]) -> verdict.Diagnosis:

@@ -115,12 +115,13 @@ def _ping(
     limit = settings.longest + 3
     out, err = process.Running(command).finish(limit)
     summary = _SUMMARY.search(out)
-    transmitted = int(summary["sent"]) if summary else 0
+    answers = {int(found["sequence"]) for found in _ANSWER.finditer(out)}
+    transmitted = max(int(summary["sent"]) if summary else 0, *answers, 0)  # a ping that was killed sums nothing up
     return record.Probe(
         command=words.pasted(*command),
         transmitted=transmitted,
         sent=tuple(f"{nonce}/{sequence}" for sequence in range(1, transmitted + 1)),
-        answered=len({found["sequence"] for found in _ANSWER.finditer(out)}),
+        answered=len(answers),
         output=(out + err).strip()[-4000:],
     )
 

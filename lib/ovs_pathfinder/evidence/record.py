@@ -1,10 +1,10 @@
 """Evidence: what one unit found out for one run."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
 
-from .. import path
+from .. import bounds, path
 from ..vswitch import cookie
 
 EVIDENCE_VERSION = 1
@@ -23,42 +23,42 @@ port does not exist."""
 class Neighbours(path.Model):
     """How often neighbour discovery (RFC 4861) or ARP was seen at a point, forward being from the plan's source."""
 
-    solicited: int = 0
+    solicited: bounds.Packets = 0
     """The source asked for the destination."""
-    advertised: int = 0
+    advertised: bounds.Packets = 0
     """The destination answered."""
-    solicited_back: int = 0
+    solicited_back: bounds.Packets = 0
     """The destination asked for the source."""
-    advertised_back: int = 0
+    advertised_back: bounds.Packets = 0
 
 
 class Observation(path.Model):
     """Which of the probe's packets were seen at one point."""
 
     point: path.Point
-    device: str
-    forward: tuple[str, ...] = ()
+    device: bounds.Line
+    forward: bounds.Identities = ()
     """Identities of the packets from the source: `ICMP-ID/SEQUENCE`, or the source port of TCP and UDP."""
-    reply: tuple[str, ...] = ()
+    reply: bounds.Identities = ()
     neighbours: Neighbours = Neighbours()
-    forward_mac: str = ""
+    forward_mac: bounds.Word = ""
     """The Ethernet source of the packets from the plan's source, where one was seen."""
-    reply_mac: str = ""
-    forward_destination_mac: str = ""
+    reply_mac: bounds.Word = ""
+    forward_destination_mac: bounds.Word = ""
     """The Ethernet destination of the probe's packets from the plan's source."""
-    reply_destination_mac: str = ""
+    reply_destination_mac: bounds.Word = ""
     """That of the answers to them."""
-    tunnel_keys: tuple[int, ...] = ()
+    tunnel_keys: bounds.Many[bounds.Key] = ()
     """The tunnel keys that the probe's packets, or the questions for the neighbour, carried in either direction."""
-    forward_tunnel_keys: tuple[int, ...] = ()
+    forward_tunnel_keys: bounds.Many[bounds.Key] = ()
     """Those of them that went forward."""
-    reply_tunnel_keys: tuple[int, ...] = ()
-    large_forward: tuple[str, ...] = ()
+    reply_tunnel_keys: bounds.Many[bounds.Key] = ()
+    large_forward: bounds.Identities = ()
     """The same as `forward`, of the packets that are as large as the network allows, echo requests among them."""
-    large_reply: tuple[str, ...] = ()
-    error: str = ""
+    large_reply: bounds.Identities = ()
+    error: bounds.Line = ""
     """Why nothing could be watched; empty where the point was watched."""
-    out_of_sight: str = ""
+    out_of_sight: bounds.Line = ""
     """Why no capture can see the packets that pass here, or not all of them; what it counted is then no observation."""
 
     @property
@@ -70,16 +70,16 @@ class Observation(path.Model):
 class Step(path.Model):
     """One flow that a traced packet met, with what it counted before and after the probe."""
 
-    bridge: str
-    table: int
-    priority: int | None = None
-    match: str = ""
-    cookie: str = ""
-    actions: tuple[str, ...] = ()
+    bridge: bounds.Word
+    table: bounds.Table
+    priority: bounds.Priority | None = None
+    match: bounds.Line = ""
+    cookie: bounds.Word = ""
+    actions: bounds.Lines = ()
     """What it does, in the trace's words (`set_field:…`, `goto_table:60`), without its remarks; shortened."""
-    before: int | None = None
+    before: bounds.Count | None = None
     """Packets; None where the flow was not found in the table."""
-    after: int | None = None
+    after: bounds.Count | None = None
 
     @property
     def moved(self) -> int | None:
@@ -98,15 +98,15 @@ class Without(path.Model):
 
     flow: Step
     owner: cookie.Owner = "other"
-    actions: str = ""
+    actions: bounds.Text = ""
     """What that flow does, as the dump of its table says; empty where it was not found."""
-    instead: str = ""
+    instead: bounds.Line = ""
     """The agent's flow that the packet would meet; empty where there is none, or it is not known."""
     outcome: Outcome = "unknown"
-    reason: str = ""
-    rewritten: tuple[str, ...] = ()
+    reason: bounds.Line = ""
+    rewritten: bounds.Lines = ()
     """Datapath actions by which the packet has other addresses or ports when it leaves than it would have without."""
-    command: str = ""
+    command: bounds.Line = ""
 
 
 class Trace(path.Model):
@@ -115,15 +115,15 @@ class Trace(path.Model):
     direction: path.Direction
     subject: Subject = "plan"
     state: State = "untracked"
-    flow: str
-    command: str
-    expected: str
+    flow: bounds.Line
+    command: bounds.Line
+    expected: bounds.Line
     """Where the packet should leave, in words."""
     outcome: Outcome
-    reason: str = ""
-    steps: tuple[Step, ...] = ()
-    outputs: tuple[str, ...] = ()
-    local_vlan: int | None = None
+    reason: bounds.Line = ""
+    steps: bounds.Many[Step] = ()
+    outputs: bounds.Lines = ()
+    local_vlan: bounds.Vlan | None = None
     """Neutron's local VLAN, as the flows on the way set it."""
     without: Without | None = None
     """Of the flow on the way that has not the agent's cookie, and of several that without which the packet would pass;
@@ -131,7 +131,7 @@ class Trace(path.Model):
     untraced: Literal["", "conntrack-loop", "earlier-trace"] = ""
     """Why nothing was traced, where that could have harmed the host: the packet may recirculate in a circle, and
     `steps` are the flows that recirculate in it; or an earlier trace did not come back. Empty where it was traced."""
-    text: str = ""
+    text: bounds.Text = ""
 
     @property
     def reaches(self) -> bool:
@@ -148,14 +148,14 @@ class Megaflow(path.Model):
     """A datapath flow that the probe's packets used."""
 
     direction: path.Direction
-    actions: str
+    actions: bounds.Text
     ct_invalid: bool = False
     """Whether it is for packets that conntrack calls invalid."""
     ct_marked: bool = False
     """Whether it is for connections that Neutron's flows have marked as cut off (`ct_mark=1`)."""
     offloaded: bool = False
     """Whether a NIC forwards its packets by itself."""
-    raw: str
+    raw: bounds.Text
 
     @property
     def drops(self) -> bool:
@@ -166,70 +166,79 @@ class Megaflow(path.Model):
 class Probe(path.Model):
     """What the source's own tool says of its packets."""
 
-    command: str
-    transmitted: int
-    sent: tuple[str, ...] = ()
+    command: bounds.Line
+    transmitted: bounds.Packets
+    sent: bounds.Identities = ()
     """Identities, where the tool knows them."""
-    answered: int = 0
-    refused: int = 0
+    answered: bounds.Packets = 0
+    refused: bounds.Packets = 0
     """TCP: connections reset; UDP: port unreachable."""
-    duration: float = 0.0
+    duration: bounds.Seconds = 0.0
     """Seconds from the first packet to the end of waiting for answers."""
-    output: str = ""
+    output: bounds.Text = ""
+
+    @pydantic.model_validator(mode="after")
+    def _adds_up(self) -> "Probe":
+        if not self.refused <= self.answered <= self.transmitted or len(self.sent) > self.transmitted:
+            raise ValueError(
+                f"{self.refused} refused of {self.answered} answered of {self.transmitted} packets, with "
+                f"{len(self.sent)} named, do not add up"
+            )
+        return self
 
 
 class Rendezvous(path.Model):
     """How this unit knows that the other one watched at the same time."""
 
-    nonce: str = ""
+    nonce: bounds.Word = ""
     """Names this attempt."""
-    heard: tuple[str, ...] = ()
+    heard: bounds.Words = ()
     """The other unit's attempts that were heard while this one watched."""
-    heard_first: str = ""
+    heard_first: bounds.Word = ""
     """The attempt of the other unit that was heard before the probe began (source) or first (destination)."""
-    heard_done: str = ""
+    heard_done: bounds.Word = ""
     """The attempt of the other unit that said it was done while this one still watched."""
-    by: tuple[str, ...] = ()
+    by: bounds.Words = ()
     """The addresses that were heard from."""
 
 
 class Trunk(path.Model):
     """How a port of a trunk is joined to br-int."""
 
-    bridge: str
+    bridge: bounds.Word
     """The trunk's."""
-    patch: str = ""
+    patch: bounds.Word = ""
     """The port's end on br-int, whose OpenFlow port and local VLAN are those of `Device`; empty where there is none."""
-    peer: str = ""
+    peer: bounds.Word = ""
     """Its end on the trunk's bridge."""
-    vlan: int | None = None
+    vlan: bounds.Vlan | None = None
     """The VLAN tag of the port's packets on the guest's device, by Neutron; None for the parent's, which have none."""
-    fault: str = ""
+    fault: bounds.Word = ""
     """The code of what is wrong there; empty where all is well."""
-    problem: str = ""
+    problem: bounds.Line = ""
     """The same as a sentence without its full stop."""
 
 
 class Device(path.Model):
     """The port's device on this host; of a trunk's subport, its parent's."""
 
-    name: str = ""
+    name: bounds.Word = ""
     present: bool = False
-    ofport: int | None = None
-    tag: int | None = None
-    mac: str = ""
+    ofport: bounds.Ofport | None = None
+    tag: bounds.Vlan | None = None
+    mac: bounds.Word = ""
     """The device's own address; a tap's differs from its guest's in the first byte."""
-    mtu: int = 0
+    mtu: bounds.Bytes = 0
     """Bytes of an IP packet; 0 where it is not known."""
-    unsent: int = 0
+    unsent: bounds.Count = 0
     """By how much the kernel's count of packets that it could not send by the device (`tx_errors`) rose during the
     probe; with the datapath in the kernel, packets over the device's MTU are among them."""
-    addresses: tuple[str, ...] = ()
+    addresses: bounds.Words = ()
     up: bool = False
     carrier: bool = False
     on_switch: bool = False
-    error: str = ""
-    out_of_sight: str = ""
+    error: bounds.Line = ""
+    out_of_sight: bounds.Line = ""
     """Why this host's kernel does not show a device that its switch has open; `present`, `up`, `carrier`, `addresses`
     and `mtu` then say nothing. Empty where it does."""
     trunk: Trunk | None = None
@@ -241,16 +250,16 @@ class Limit(path.Model):
 
     kind: Literal["meter", "policer", "queue", "action"]
     """`action` is one of a flow that counts nothing, such as `set_queue`."""
-    name: str
+    name: bounds.Word
     """In words: `meter 7 of br-int`."""
     direction: path.Direction
     """Of the packets that pass it."""
-    bridge: str = ""
+    bridge: bounds.Word = ""
     """Where it is one of a flow."""
-    step: str = ""
+    step: bounds.Line = ""
     """That flow, as a step of the trace is written."""
-    setting: str = ""
-    dropped: int | None = None
+    setting: bounds.Line = ""
+    dropped: bounds.Count | None = None
     """Packets that it dropped during the probe, whoever's; None where that is not known."""
 
     def __str__(self) -> str:
@@ -260,15 +269,15 @@ class Limit(path.Model):
 class History(path.Model):
     """What has changed on this host's switch since its newest snapshot."""
 
-    snapshot: str
+    snapshot: bounds.Line
     """Its name."""
-    taken: str
+    taken: bounds.Word
     """UTC, ISO 8601."""
-    version: str = ""
+    version: bounds.Word = ""
     """Of ovs-vswitchd, then."""
-    differences: tuple[str, ...] = ()
+    differences: bounds.Lines = ()
     """Lines on flows and settings that differ, the first of them."""
-    count: int = 0
+    count: bounds.Count = 0
 
 
 class Evidence(path.Model):
@@ -276,39 +285,39 @@ class Evidence(path.Model):
 
     version: Literal[1] = EVIDENCE_VERSION
     run: path.RunId
-    unit: str
-    roles: tuple[path.Role, ...]
-    started: str
+    unit: path.OptionalUnit
+    roles: Annotated[tuple[path.Role, ...], pydantic.Field(min_length=1, max_length=2)]
+    started: bounds.Moment
     """UTC by this unit's clock; compared with another unit's only where neither heard the other."""
-    seconds: float = 0.0
-    hostname: str = ""
+    seconds: bounds.Seconds = 0.0
+    hostname: bounds.Word = ""
     """Fully qualified, where the host knows it so."""
-    kernel: str = ""
+    kernel: bounds.Word = ""
     """Its release, as `uname -r` says."""
-    ovs_version: str = ""
-    vswitchd: str = ""
+    ovs_version: bounds.Word = ""
+    vswitchd: bounds.Line = ""
     """Why ovs-vswitchd was asked for nothing, in a few words: it does not answer; empty where it does."""
-    datapath_type: str = ""
-    agent_version: str = ""
+    datapath_type: bounds.Word = ""
+    agent_version: bounds.Word = ""
     """Of the package neutron-openvswitch-agent; empty where it is not installed as one."""
     devices: dict[path.Role, Device] = pydantic.Field(default_factory=dict[path.Role, Device])
-    tunnel: str | None = None
+    tunnel: bounds.Word | None = None
     """The tunnel port towards the other host; None where there is none."""
-    tunnel_error: str = ""
+    tunnel_error: bounds.Line = ""
     """Why the switch does not take that port; empty where it does."""
-    tunnel_remote: str = ""
+    tunnel_remote: bounds.Word = ""
     """The other end of the tunnel port that bears the name Neutron gives to the one towards the other host."""
-    agent_cookies: dict[str, str] = pydantic.Field(default_factory=dict[str, str])
+    agent_cookies: bounds.ByWord[bounds.Word] = pydantic.Field(default_factory=dict[str, str])
     """The cookie that Neutron's agent gives its flows, by bridge: any other flow is not the agent's."""
-    underlay_route: str = ""
+    underlay_route: bounds.Word = ""
     """The device that the host would use towards the other tunnel end; empty where there is no route."""
-    neighbour_state: str = ""
+    neighbour_state: bounds.Word = ""
     """The source's neighbour entry for the destination after the probe, as `ip neigh` says."""
-    link_local: str = ""
+    link_local: bounds.Word = ""
     """What the source host finds out, after a probe without answers, of the guest's link-local address, by `ip neigh`:
     a guest that lives and has lost its address still answers for that one."""
     probe: Probe | None = None
-    unresolved: int = 0
+    unresolved: bounds.Count = 0
     """How often the source had asked for the destination's MAC address when the probe ended, where it then still had no
     answer: the kernel keeps back what it would send."""
     large: Probe | None = None
@@ -316,26 +325,26 @@ class Evidence(path.Model):
     are ever counted as answered."""
     large_echoes: Probe | None = None
     """The same of ICMP, where the plan has another protocol."""
-    observations: tuple[Observation, ...] = ()
-    traces: tuple[Trace, ...] = ()
-    megaflows: tuple[Megaflow, ...] = ()
-    heartbeats: tuple[Megaflow, ...] = ()
+    observations: bounds.Few[Observation] = ()
+    traces: bounds.Few[Trace] = ()
+    megaflows: bounds.Many[Megaflow] = ()
+    heartbeats: bounds.Many[Megaflow] = ()
     """Datapath flows of the amphora's messages to Octavia's health manager."""
-    limits: tuple[Limit, ...] = ()
+    limits: bounds.Few[Limit] = ()
     """Meters, policers and queues on the way."""
-    conntrack_full: tuple[str, ...] = ()
+    conntrack_full: bounds.Lines = ()
     """Sentences on the conntrack tables that had no room after the probe."""
-    drops: dict[str, int] = pydantic.Field(default_factory=dict[str, int])
+    drops: bounds.ByWord[bounds.Count] = pydantic.Field(default_factory=dict[str, int])
     """By how much vswitchd's own counters of dropped packets rose during the probe, whoever's packets they were."""
-    patches: tuple[str, ...] = ()
+    patches: bounds.Lines = ()
     """Sentences on patch ports between the bridges that lead nowhere."""
-    mirrors: tuple[str, ...] = ()
+    mirrors: bounds.Lines = ()
     """Sentences on mirrors of others on the bridges of the path."""
-    log: tuple[str, ...] = ()
+    log: bounds.Lines = ()
     """Warnings and errors that ovs-vswitchd has logged since the probe began."""
     history: History | None = None
     rendezvous: Rendezvous = Rendezvous()
-    problems: tuple[str, ...] = ()
+    problems: bounds.Lines = ()
     """Whole sentences on what could not be found out."""
 
     def observation(self, point: path.Point) -> Observation | None:
@@ -362,29 +371,35 @@ class Capture(path.Model):
     """The packets of one observation point, as they were: not evidence, but what evidence was read from."""
 
     point: path.Point
-    device: str
-    packets: int
-    more: int = 0
+    device: bounds.Word
+    packets: bounds.Count
+    more: bounds.Count = 0
     """Packets that there was no room for."""
-    pcap: str
+    pcap: Annotated[str, pydantic.StringConstraints(max_length=200_000)]
     """A capture file in the classic format (pcap-savefile(5)), in base64."""
 
 
 class Captures(path.Model):
     """Of one unit."""
 
-    captures: tuple[Capture, ...] = ()
+    captures: bounds.Few[Capture] = ()
 
 
 class Attempt(path.Model):
     """What became of one round of packets in a trial."""
 
-    sent: int = 0
+    sent: bounds.Packets = 0
     """By this unit; 0 on a unit that is not the source's."""
-    answered: int = 0
-    forward: dict[path.Point, int] = pydantic.Field(default_factory=dict[path.Point, int])
+    answered: bounds.Packets = 0
+    forward: dict[path.Point, bounds.Packets] = pydantic.Field(default_factory=dict[path.Point, int])
     """Packets seen at each point of this host that was watched."""
-    reply: dict[path.Point, int] = pydantic.Field(default_factory=dict[path.Point, int])
+    reply: dict[path.Point, bounds.Packets] = pydantic.Field(default_factory=dict[path.Point, int])
+
+    @pydantic.model_validator(mode="after")
+    def _adds_up(self) -> "Attempt":
+        if self.answered > self.sent:
+            raise ValueError(f"{self.answered} answers to {self.sent} packets do not add up")
+        return self
 
 
 class Trial(path.Model):
@@ -393,14 +408,14 @@ class Trial(path.Model):
     version: Literal[1] = EVIDENCE_VERSION
     trial: Literal["flows", "port-security"]
     run: path.RunId
-    unit: str
+    unit: path.UnitName
     role: path.Role
     """The end of the path at which it was changed."""
-    started: str
+    started: bounds.Moment
     """UTC by this unit's clock."""
-    change: str
+    change: bounds.Line
     """What was changed, in words."""
-    commands: tuple[str, ...] = ()
+    commands: bounds.Lines = ()
     """The same as commands, as one would type them."""
     learned: bool = False
     """Whether the destination may have learned the source's MAC address by the change: nobody can take that back."""
@@ -408,15 +423,15 @@ class Trial(path.Model):
     during: Attempt | None = None
     """None where nothing was changed."""
     after: Attempt | None = None
-    met: int | None = None
+    met: bounds.Count | None = None
     """Packets that came to what was changed while it was there; None where that was not counted."""
-    lived: float = 0.0
+    lived: bounds.Seconds = 0.0
     """Seconds for which the change was there; 0 where another unit made it."""
-    exposure: float = 0.0
+    exposure: bounds.Seconds = 0.0
     """Seconds of those in which this unit sent nothing and waited for nothing."""
-    outcome: str = ""
+    outcome: bounds.Line = ""
     """How the change was undone, in a sentence."""
-    left: str = ""
+    left: bounds.Line = ""
     """What could not be undone, in a sentence; empty where nothing is left."""
-    problem: str = ""
+    problem: bounds.Line = ""
     """Why the trial was not made, or tells nothing, in a sentence."""

@@ -1,23 +1,22 @@
 """Evidence as the JSON in which it travels to the coordinator, and back, whoever handed it over."""
 
+import dataclasses
 import json
+import re
+from collections.abc import Iterator
 from typing import Any, cast
 
-import pydantic
-
-from .. import errors, path
+from .. import document, errors, path
 from . import record
 
 MAX_BYTES = 100_000
 """Of one unit's evidence: it goes through argv as an action's result, where Linux allows 131,071."""
+MAX_HANDED = 1_000_000
+"""Of the parameter `evidence`, with that of two units and their trials."""
+_MOST_QUOTES = 4
+_NO_VERSION = 1_000_000
+_TAG = re.compile("unit-(.+)-([0-9]+)")
 _SHORTENED = "\n[shortened: the whole was larger than Juju lets a result be]"
-
-
-class Handed(path.Model):
-    """What units found out, as it was handed over."""
-
-    evidence: tuple[record.Evidence, ...] = ()
-    trials: tuple[record.Trial, ...] = ()
 
 
 def to_json(evidence: record.Evidence, *, texts: bool = True) -> str:
@@ -107,69 +106,108 @@ def any_from_data(data: Any) -> record.Evidence | record.Trial:
             "this is not the evidence of a unit; hand over the `evidence` result of probe-path as it was printed"
         )
     version = fields.get("version")
-    if isinstance(version, int) and version > record.EVIDENCE_VERSION:
+    if isinstance(version, int) and record.EVIDENCE_VERSION < version < _NO_VERSION:
         raise errors.PathfinderError(
             f"this evidence has format {version}, and this unit knows {record.EVIDENCE_VERSION} at most; "
             "refresh the charm on all units to one revision and probe again"
         )
     try:
-        model = record.Trial if "trial" in fields else record.Evidence
-        return model.model_validate_json(json.dumps(fields))
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise errors.PathfinderError(
-            f"this evidence is damaged at {where or 'its top'} ({first['msg']}); run probe-path again"
-        ) from error
+        return document.check(record.Trial if "trial" in fields else record.Evidence, fields)
+    except errors.PathfinderError as error:
+        raise errors.PathfinderError(f"this evidence {error}; run probe-path again") from error
 
 
-def read(text: str) -> Handed:
+@dataclasses.dataclass(frozen=True)
+class Said:
+    """One piece of evidence, or why there is none, and whose it is."""
+
+    origin: str
+    """The unit that it came from, by Juju's word; empty where only the evidence itself says so."""
+    found: record.Evidence | record.Trial | None
+    wrong: str = ""
+    """Why it cannot be used, in a sentence without its full stop."""
+
+
+def left(unit: str, text: str) -> list[Said]:
+    """Read what a unit left in its databag: evidence, or a list of trials."""
+    return list(_said(text, unit, 0)) or [Said(unit, None, "it holds no evidence")]
+
+
+def read(text: str) -> list[Said]:
     """Read evidence handed over by people or programs: one unit's, several in a row or a list, or Juju's own output.
 
+    Juju's output names the unit of each: what cannot be used of those is told as such.
+
     Raises:
-        PathfinderError: It holds none, or some of it cannot be read.
+        PathfinderError: It holds none, or some that nobody but itself gives a unit cannot be read.
     """
-    found = [any_from_data(data) for document in _documents(text) for data in _unwrap(document)]
+    found = list(_said(text, "", 0))
     if not found:
         raise errors.PathfinderError(
             "the parameter evidence holds no evidence; hand over the `evidence` result of probe-path as printed"
         )
-    return Handed(
-        evidence=tuple(one for one in found if isinstance(one, record.Evidence)),
-        trials=tuple(one for one in found if isinstance(one, record.Trial)),
-    )
+    return found
 
 
-def _documents(text: str) -> list[Any]:
-    decoder = json.JSONDecoder()
-    documents: list[Any] = []
-    position = 0
-    while (rest := text[position:].lstrip()) != "":
-        position = len(text) - len(rest)
-        try:
-            document, end = decoder.raw_decode(text, position)
-        except (ValueError, RecursionError) as error:
-            raise errors.PathfinderError(
-                f"the parameter evidence is not JSON ({error}); hand over what probe-path printed"
-            ) from error
-        documents.append(document)
-        position = end
-    return documents
+def attributed(unit: str, text: str) -> str:
+    """Return a unit's evidence as Juju would print it, under the name of the unit that it came from.
+
+    Raises:
+        PathfinderError: It cannot be read.
+    """
+    try:
+        documents = document.several(text, most=MAX_BYTES * 2)
+    except errors.PathfinderError as error:
+        raise errors.PathfinderError(f"the evidence of {unit} {error}") from error
+    return "\n".join(json.dumps({unit: {"evidence": one}}, separators=(",", ":")) for one in documents)
 
 
-def _unwrap(document: Any) -> list[Any]:
+def _said(text: str, origin: str, quotes: int) -> Iterator[Said]:
+    """Decode a text; raises only where it has no origin."""
+    try:
+        if quotes > _MOST_QUOTES:
+            raise errors.PathfinderError("is quoted too often")
+        documents = document.several(text, most=MAX_HANDED if not origin else MAX_BYTES * 2)
+    except errors.PathfinderError as error:
+        wrong = f"the parameter evidence {error}; hand over what probe-path printed" if not origin else f"it {error}"
+        yield _refused(origin, wrong)
+        return
+    for one in documents:
+        yield from _unwrap(one, origin, quotes)
+
+
+def _unwrap(data: Any, origin: str, quotes: int) -> Iterator[Said]:
     """Find evidence in a list, in `juju run --format json`'s answer, or where it was quoted as a string."""
-    if isinstance(document, str):
-        return [data for inner in _documents(document) for data in _unwrap(inner)]
-    if isinstance(document, list):
-        return [data for item in cast("list[Any]", document) for data in _unwrap(item)]
-    if not isinstance(document, dict):
-        return [document]
-    fields = cast("dict[str, Any]", document)
+    fields = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
     inner: Any = fields.get("results", fields)
-    if isinstance(inner, dict) and "evidence" in inner:
-        return _unwrap(cast("dict[str, Any]", inner)["evidence"])
-    if "version" in fields or not isinstance(inner, dict):
-        return [fields]
-    answers = cast("dict[str, Any]", inner).values()
-    return [data for item in answers if isinstance(item, dict) for data in _unwrap(item)]
+    if isinstance(data, str):
+        yield from _said(data, origin, quotes + 1)
+    elif isinstance(data, list):
+        for item in cast("list[Any]", data):
+            yield from _unwrap(item, origin, quotes)
+    elif isinstance(data, dict) and isinstance(inner, dict) and "evidence" in inner:
+        yield from _unwrap(cast("dict[str, Any]", inner)["evidence"], origin, quotes)
+    elif not isinstance(data, dict) or "version" in fields or not isinstance(inner, dict):
+        try:
+            found = any_from_data(data)
+        except errors.PathfinderError as error:
+            yield _refused(origin, str(error))
+        else:
+            yield Said(origin, found)
+    else:
+        for key, item in cast("dict[str, Any]", inner).items():
+            if isinstance(item, dict):
+                yield from _unwrap(item, origin or _unit_of(key), quotes)
+
+
+def _refused(origin: str, wrong: str) -> Said:
+    if not origin:
+        raise errors.PathfinderError(wrong)
+    return Said(origin, None, wrong)
+
+
+def _unit_of(key: str) -> str:
+    """Return the unit that a key of Juju's answer names, as Juju 3 and 2.9 do; empty where it names none."""
+    tagged = _TAG.fullmatch(key)
+    name = f"{tagged[1]}/{tagged[2]}" if tagged else key
+    return name if path.is_unit(name) else ""

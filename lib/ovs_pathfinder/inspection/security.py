@@ -151,10 +151,7 @@ def _elsewhere(check: passage.Check, context: context_.Context) -> list[str]:
     """Say where the flows of a port could be compared."""
     if not check.host:
         return [f"The flows of port {check.port} were not compared: Neutron does not tell its host."]
-    try:
-        unit = hosts.unit_on(check.host, context.units())
-    except errors.PathfinderError:
-        unit = None
+    unit, _ = hosts.located(check.host, context.units())
     where = f"run this on {unit.name}" if unit else "no unit of ovs-pathfinder is there"
     return [f"The flows of port {check.port} were not compared, as it is on {check.host}: {where}."]
 

@@ -179,8 +179,9 @@ def _missing(
 def _place(remote: str, units: Sequence[path.Unit], view: agents.View) -> _Place:
     """Return who has an address: by Neutron's agents, then by what units tell of themselves."""
     agent = next((one for one in view.agents if tunnel.same(one.configurations.tunneling_ip, remote)), None)
-    unit = next((one for one in units if tunnel.same(one.tunnel_address, remote)), None)
-    if unit is None and agent is not None:
+    claims = [one for one in units if tunnel.same(one.tunnel_address, remote)]
+    unit = claims[0] if len(claims) == 1 else None
+    if agent is not None:
         unit, _ = hosts.located(agent.host, units)
     return _Place(
         host=agent.host if agent else (unit.hostnames[0] if unit and unit.hostnames else ""),

@@ -13,9 +13,10 @@ def results(
     evidence: Sequence[record.Evidence],
     form: render.Format = "text",
     trials: Sequence[record.Trial] = (),
+    refused: Sequence[str] = (),
 ) -> dict[str, str]:
     """Diagnose a run and return the results of the action path-report."""
-    diagnosis = diagnose.diagnose(plan, evidence, trials)
+    diagnosis = diagnose.diagnose(plan, evidence, trials, refused)
     found = {
         "run": diagnosis.run,
         "verdict": diagnosis.verdict,

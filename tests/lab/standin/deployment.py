@@ -70,6 +70,8 @@ def prepare(deployed: model.Model, definition: charm.Charm) -> controller.Contro
             unit["leader"] = name == data.get("led-by", deployed.leader)
         for wanted in relations(deployed, definition):
             _take_over(data, wanted, endpoints_with_hooks(deployed, definition))
+        for known in data["relations"].values():
+            _enter(known, deployed)
         if data["phase"] == "new":
             data["config"] = dict(deployed.config)
     return store
@@ -94,6 +96,14 @@ def _take_over(data: controller.Data, wanted: dict[str, Any], with_hooks: set[st
             known["data"][entity] = content
             if data["phase"] == "settled" and known["endpoint"] in with_hooks:
                 controller.queue_changed(data, relation, entity)
+
+
+def _enter(relation: dict[str, Any], deployed: model.Model) -> None:
+    """Write into each unit's settings what Juju does when the unit enters a relation's scope."""
+    for name, unit in deployed.units.items():
+        addresses = {"egress-subnets": unit.address, "ingress-address": unit.address, "private-address": unit.address}
+        if name in relation["members"]:
+            relation["data"].setdefault(name, addresses)
 
 
 def _queue_joined(data: controller.Data, unit: str, relation: str) -> None:

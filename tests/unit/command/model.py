@@ -13,7 +13,7 @@ from typing import Any
 
 from ovs_pathfinder import path, report
 from ovs_pathfinder.command import juju
-from ovs_pathfinder.evidence import record, wire
+from ovs_pathfinder.evidence import record, wire, witness
 from tests.unit.diagnosis import build
 
 APPLICATION = "ovs-pathfinder"
@@ -40,6 +40,12 @@ class Model:
     """The action that goes on until it is cancelled."""
     failing: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict[tuple[str, str], str])
     """The message with which an action fails on a unit."""
+    speaking_for: dict[str, tuple[str, build.World]] = dataclasses.field(
+        default_factory=dict[str, tuple[str, build.World]]
+    )
+    """Units that answer with the source's evidence of another world in another unit's name."""
+    damaged: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
+    """What units answer as their evidence, in place of it."""
     before: Callable[[str, str], None] | None = None
     """Is called as an action begins, with its unit and its name."""
     over: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
@@ -137,7 +143,11 @@ class Model:
         world = self.worlds.get(plan.destination.address, build.World())
         seen = dataclasses.replace(world, plan=plan).run()[0 if unit == plan.source.unit else 1]
         found = seen.model_copy(update={"run": plan.run, "unit": unit})
-        return {"run": plan.run, "summary": f"{unit} has watched", "evidence": wire.to_json(found)}
+        if unit in self.speaking_for:
+            other, world = self.speaking_for[unit]
+            found = dataclasses.replace(world, plan=plan).run()[0].model_copy(update={"run": plan.run, "unit": other})
+        text = self.damaged.get(unit) or wire.to_json(found)
+        return {"run": plan.run, "summary": f"{unit} has watched", "evidence": text}
 
     def _try_flows(self, unit: str, params: Mapping[str, Any]) -> dict[str, str]:
         plan = self._plan_of(unit, params, "try-flows")
@@ -159,9 +169,9 @@ class Model:
         plan = self._plan_of(unit, params, "path-report")
         if not params.get("evidence"):
             raise juju.ActionFailed(unit, "path-report", f"no evidence for run {plan.run} has arrived")
-        handed = wire.read(params["evidence"])
+        heard = witness.hear(plan, (), wire.read(params["evidence"]))
         self._reported.add(plan.run)
-        return report.results(plan, handed.evidence, params.get("format", "text"), handed.trials)
+        return report.results(plan, heard.evidence, params.get("format", "text"), heard.trials, heard.refused)
 
     def _clean_up(self, unit: str, params: Mapping[str, Any]) -> dict[str, str]:
         self.left.discard(unit)

@@ -48,6 +48,27 @@ def test_evidence_is_handed_over_so_that_no_relation_needs_to_carry_it():
     assert params["evidence"].count('"rendezvous"') == 2
 
 
+def test_evidence_of_one_unit_in_the_other_s_name_does_not_count():
+    """The far unit says, in the source's name, that the source's switch loses everything on a healthy path."""
+    client = model.Model(speaking_for={FAR: (SOURCE, DISOBEYED)})
+
+    found = trace(client)
+
+    assert found.verdict != "broken"
+    assert found.diagnosis is not None
+    assert any("What ovs-pathfinder/1 says of run" in one for one in found.diagnosis.missing)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "1 " * 600_000, "half", "}} {"], ids=range(4))
+def test_evidence_that_cannot_be_read_is_missing_and_said(text: str):
+    client = model.Model(damaged={FAR: text})
+
+    found = trace(client)
+
+    assert found.verdict != "broken"
+    assert any("the evidence of ovs-pathfinder/1" in one for one in found.problems)
+
+
 @pytest.mark.parametrize("trial", ["ask", "none"])
 def test_nobody_s_switch_is_changed_unasked(trial: engine.Trial):
     client = model.Model(worlds={"fc00::1": DISOBEYED})

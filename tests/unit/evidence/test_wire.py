@@ -55,7 +55,7 @@ FORMS = {
 def test_every_form_is_read(form: str) -> None:
     wanted = (ONE, TWO) if form in ("list", "in a row", "Juju 3") else (ONE,)
 
-    assert wire.read(FORMS[form]) == wire.Handed(evidence=wanted)
+    assert tuple(one.found for one in wire.read(FORMS[form])) == wanted
 
 
 MIXED = {
@@ -73,11 +73,15 @@ MIXED = {
 
 @pytest.mark.parametrize("form", MIXED)
 def test_trials_are_told_from_evidence(form: str) -> None:
-    assert wire.read(MIXED[form]) == wire.Handed(evidence=(ONE, TWO), trials=(TRIAL,))
+    found = [repr(one.found) for one in wire.read(MIXED[form])]
+
+    assert sorted(found) == sorted(map(repr, (ONE, TWO, TRIAL)))
 
 
 def test_trials_alone_are_enough_to_hand_over() -> None:
-    assert wire.read(json.dumps({"ovs-pathfinder/0": {"results": answer(TRIED)}})) == wire.Handed(trials=(TRIAL,))
+    handed = json.dumps({"ovs-pathfinder/0": {"results": answer(TRIED)}})
+
+    assert wire.read(handed) == [wire.Said("ovs-pathfinder/0", TRIAL)]
 
 
 def test_a_trial_is_no_evidence_of_a_probe() -> None:
@@ -157,18 +161,18 @@ def test_evidence_always_fits(name: str) -> None:
     text = wire.to_json(HUGE[name])
 
     assert len(text.encode()) <= wire.MAX_BYTES
-    assert wire.read(text).evidence[0].unit == ONE.unit
+    assert wire.from_data(json.loads(text)).unit == ONE.unit
 
 
 def test_little_evidence_is_kept_whole() -> None:
-    assert wire.read(TEXT).evidence == (ONE,)
+    assert wire.read(TEXT) == [wire.Said("", ONE)]
 
 
 def test_traces_of_tracked_packets_travel_and_do_not_stand_for_the_others() -> None:
     tracked = build.trace("forward", "failed", state="new")
     evidence = ONE.model_copy(update={"traces": (tracked, *ONE.traces)})
 
-    read = wire.read(wire.to_json(evidence)).evidence[0]
+    read = wire.from_data(json.loads(wire.to_json(evidence)))
 
     assert read.traces[0].state == "new"
     assert read.trace("forward") == ONE.trace("forward")
