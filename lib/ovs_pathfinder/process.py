@@ -2,9 +2,13 @@
 
 Every child is started through `setpriv --pdeathsig` (util-linux), because Juju cancels an action with SIGKILL of
 the one Python process: a capture must not outlive it.
+
+A command is either literals alone, or a `Command`, which keeps foreign text where no tool reads options. The checker of
+types (pyright) refuses everything else.
 """
 
 import contextlib
+import copy
 import fcntl
 import os
 import pathlib
@@ -15,9 +19,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
-from typing import IO
+from typing import IO, TYPE_CHECKING, TypeAlias
 
 from . import errors
+
+if TYPE_CHECKING:
+    from typing_extensions import LiteralString, Self
+
+Word: TypeAlias = "LiteralString | tuple[LiteralString, str | float]"
+"""A literal, or an option with its value, which the tool takes for one whatever it begins with: `("-i", device)`. Where
+the option ends with `=`, the two are one argument: `("--timeout=", 5)`."""
 
 SEARCH_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _PASSED_ON = ("OVS_RUNDIR", "OVS_DBDIR", "OVS_LOGDIR", "OVS_SYSCONFDIR")
@@ -40,9 +51,85 @@ class ProcessError(errors.PathfinderError):
         self.stdout = stdout
         self.stderr = stderr
         said = " ".join(stderr.split()) or " ".join(stdout.split()) or "no message"
-        is_late = status in (None, -signal.SIGALRM)  # a tool of Open vSwitch ends so by its own --timeout
-        how = "took too long" if is_late else f"failed with exit status {status}"
-        super().__init__(f"`{' '.join(command)}` {how}: {said[:500]}")
+        super().__init__(f"`{' '.join(command)}` {self._how()}: {said[:500]}")
+
+    def _how(self) -> str:
+        is_late = self.status in (None, -signal.SIGALRM)  # a tool of Open vSwitch ends so by its own --timeout
+        return "took too long" if is_late else f"failed with exit status {self.status}"
+
+
+class NotRunError(ProcessError):
+    """A tool was not started, because it would have taken foreign text for something else."""
+
+    def __init__(self, command: Sequence[str], why: str) -> None:
+        super().__init__(command, None, "", why)
+
+    def _how(self) -> str:
+        return "was not run"
+
+
+_ENDED_BY_DASHES = ("dpkg-query", "ovs-ofctl", "ping", "systemctl", "tcpdump")
+"""Tools that look for options behind their operands, too, as getopt(3) does: `--` ends them."""
+_ENDED_BY_OPERANDS = ("ip",)
+"""Tools that look for options in front of their first operand only, so that the others may begin with a dash."""
+
+
+class Command:
+    """A tool and its arguments: literals, and foreign text that the tool cannot take for an option.
+
+    Foreign is what comes from a parameter, a database, a databag, the cloud or a file. It has two places: it is the
+    value of an option, or an operand, which stands behind all options.
+    """
+
+    def __init__(self, fixed: "Sequence[Word]", *operands: str) -> None:
+        """Put a command together.
+
+        Args:
+            fixed: The tool's bare name, options, and what else is known beforehand.
+            operands: What they are about.
+        """
+        self.words: tuple[str, ...] = ()
+        self._refusal = ""
+        self._add(fixed, operands)
+
+    def then(self, fixed: "Sequence[Word]", *operands: str) -> "Self":
+        """Return a longer one, for a tool that takes several commands in a row, as ovs-vsctl does."""
+        longer = copy.copy(self)
+        longer._add(fixed, operands)
+        return longer
+
+    def check(self) -> None:
+        """Make sure that it can be run.
+
+        Raises:
+            NotRunError: An operand begins with a dash, and the tool knows no way to keep it from being an option; or an
+                argument holds a zero, which none can.
+        """
+        if self._refusal:
+            raise NotRunError(self.words, self._refusal)
+
+    def _add(self, fixed: "Sequence[Word]", operands: tuple[str, ...]) -> None:
+        for word in fixed:
+            if isinstance(word, str):
+                self.words += (word,)
+            elif word[0].endswith("="):
+                self.words += (f"{word[0]}{_text(word[1])}",)
+            else:
+                self.words += (word[0], _text(word[1]))
+        tool = self.words[0]
+        if operands and tool in _ENDED_BY_DASHES:
+            self.words += ("--",)
+        elif tool not in _ENDED_BY_OPERANDS:
+            for one in operands:
+                if one.startswith("-"):
+                    self._refusal = f"{tool} would take {one!r} for an option, as it begins with a dash"
+        self.words += operands
+        if any("\0" in word for word in self.words):
+            self._refusal = "an argument cannot hold a zero byte"
+
+
+def _text(value: str | float) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def find(tool: str) -> str:
@@ -79,22 +166,25 @@ def sharing(descriptor: int) -> Generator[None]:
         _shared.discard(descriptor)
 
 
-def _argv(command: Sequence[str]) -> list[str]:
-    return [find("setpriv"), "--pdeathsig", "KILL", "--", find(command[0]), *command[1:]]
+def _argv(command: Command) -> list[str]:
+    command.check()
+    tool, *arguments = command.words
+    return [find("setpriv"), "--pdeathsig", "KILL", "--", find(tool), *arguments]
 
 
-def run(command: Sequence[str], *, timeout: float = 5.0, input: str | None = None) -> str:
+def run(command: "Command | Sequence[LiteralString]", *, timeout: float = 5.0, input: str | None = None) -> str:
     """Run a tool to its end and return its stdout.
 
     Args:
-        command: The tool's bare name and its arguments.
+        command: The tool's bare name and its arguments: literals, or a `Command`.
         timeout: Seconds after which the tool is killed.
         input: Text for its stdin; none by default.
 
     Raises:
-        ProcessError: The tool exited with another status than 0, or took too long.
+        ProcessError: The tool exited with another status than 0, or took too long, or was not run.
         PathfinderError: The tool is not installed.
     """
+    command = command if isinstance(command, Command) else Command(command)
     try:
         done = subprocess.run(  # noqa: S603
             _argv(command),
@@ -109,9 +199,9 @@ def run(command: Sequence[str], *, timeout: float = 5.0, input: str | None = Non
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise ProcessError(command, None, "", f"no answer within {timeout:g} s") from error
+        raise ProcessError(command.words, None, "", f"no answer within {timeout:g} s") from error
     if done.returncode != 0:
-        raise ProcessError(command, done.returncode, done.stdout, done.stderr)
+        raise ProcessError(command.words, done.returncode, done.stdout, done.stderr)
     return done.stdout
 
 
@@ -121,8 +211,15 @@ class Running:
     It ends with this process too, unless it has file capabilities, as ping has: give such a tool an end of its own.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
-        self.command = tuple(command)
+    def __init__(self, command: "Command | Sequence[LiteralString]") -> None:
+        """Start it.
+
+        Raises:
+            NotRunError: The command cannot be run as it is.
+            PathfinderError: The tool is not installed.
+        """
+        command = command if isinstance(command, Command) else Command(command)
+        self.command = command.words
         self._popen = subprocess.Popen(  # noqa: S603
             _argv(command),
             stdin=subprocess.DEVNULL,
@@ -300,7 +397,7 @@ def _service(name: str) -> list[str]:
 def _cancel(name: str) -> None:
     """Withdraw a service that systemd may still be about to start."""
     with contextlib.suppress(errors.PathfinderError):
-        run(["systemctl", "--no-block", "stop", f"{name}.service"])
+        run(Command(["systemctl", "--no-block", "stop"], f"{name}.service"))
 
 
 def _python_environment() -> Mapping[str, str]:

@@ -106,3 +106,43 @@ def _is_sleep(pid: int) -> bool:
     """Whether setpriv has given way to the tool itself."""
     with open(f"/proc/{pid}/comm", encoding="utf-8") as name:  # noqa: PTH123
         return name.read().strip() == "sleep"
+
+
+def test_foreign_text_stands_behind_all_options() -> None:
+    command = process.Command(
+        ["ovs-ofctl", ("--timeout=", 5), ("-O", "OpenFlow14"), "dump-flows"], "--help", "-w/tmp/x"
+    )
+
+    assert command.words == (
+        *("ovs-ofctl", "--timeout=5", "-O", "OpenFlow14", "dump-flows"),
+        *("--", "--help", "-w/tmp/x"),
+    )
+
+
+def test_the_value_of_an_option_may_begin_with_a_dash() -> None:
+    assert process.Command(["tcpdump", ("-i", "-w"), ("-c", 1_000_000), ("-W", 0.5)]).words == (
+        *("tcpdump", "-i", "-w", "-c", "1000000", "-W", "0.5"),
+    )
+
+
+def test_a_tool_that_knows_no_end_of_options_is_not_run_with_what_looks_like_one() -> None:
+    command = process.Command(["ovs-appctl", "ofproto/trace"], "br-int", "--l7-len")
+
+    with pytest.raises(process.NotRunError, match="was not run: ovs-appctl would take '--l7-len' for an option"):
+        process.run(command)
+    with pytest.raises(process.NotRunError, match="was not run"):
+        process.Running(command)
+
+
+def test_several_commands_of_one_tool_are_looked_at_each() -> None:
+    first = process.Command(["ovs-vsctl", "--", "list", "Bridge"], "br-int")
+    command = first.then(["--", "list", "Port"], "--db=tcp:192.0.2.1:6640")
+
+    first.check()
+    with pytest.raises(process.NotRunError, match="ovs-vsctl would take '--db=tcp"):
+        command.check()
+
+
+def test_a_zero_byte_is_refused_in_a_sentence() -> None:
+    with pytest.raises(process.NotRunError, match="zero byte"):
+        process.run(process.Command(["cat"], "a\0b"))

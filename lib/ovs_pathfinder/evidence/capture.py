@@ -152,19 +152,9 @@ class Capture:
         self._ready = threading.Event()
         # As root, tcpdump would change to a user of its own, which takes the death signal from it (prctl(2));
         # with -w it only copies frames and dissects nothing.
-        options = [
-            "-Z",
-            "root",
-            "-n",
-            "-p",
-            "-U",
-            "--immediate-mode",
-            "-s",
-            str(SNAP_LENGTH),
-            "-c",
-            str(MAX_PACKETS),
-        ]
-        self._tcpdump = process.Running(["tcpdump", "-i", device, *options, "-w", "-", expression])
+        options: list[process.Word] = [("-i", device), "-Z", "root", "-n", "-p", "-U", "--immediate-mode", "-w", "-"]
+        limits: list[process.Word] = [("-s", SNAP_LENGTH), ("-c", MAX_PACKETS)]
+        self._tcpdump = process.Running(process.Command(["tcpdump", *options, *limits], expression))
         self._readers = [threading.Thread(target=target, daemon=True) for target in (self._listen, self._read)]
         for reader in self._readers:
             reader.start()

@@ -55,8 +55,11 @@ class Neighbour(path.Model):
 
 
 def _ask(*arguments: str) -> list[dict[str, Any]]:
-    text = process.run(["ip", "-json", *arguments]).strip()
-    return json.loads(text) if text else []
+    return _read(process.run(process.Command(["ip", "-json"], *arguments)))
+
+
+def _read(text: str) -> list[dict[str, Any]]:
+    return json.loads(text) if text.strip() else []
 
 
 def name(told: str) -> str:
@@ -178,7 +181,8 @@ def neighbour(address: str, device: str) -> str:
 def neighbour_entry(address: str, device: str) -> Neighbour:
     """Return what the host knows of a neighbour."""
     try:
-        found = _ask("-statistics", "neighbour", "show", "to", address, "dev", device)
+        command = process.Command(["ip", "-json", "-statistics", "neighbour", "show"], "to", address, "dev", device)
+        found = _read(process.run(command))
     except process.ProcessError:
         return Neighbour()
     known = [
@@ -191,6 +195,6 @@ def neighbour_entry(address: str, device: str) -> Neighbour:
 def package_version(name: str) -> str:
     """Return the version of an installed Debian package (dpkg-query(1)); empty where there is none."""
     try:
-        return process.run(["dpkg-query", "--show", "--showformat=${Version}", name]).strip()
+        return process.run(process.Command(["dpkg-query", "--show", "--showformat=${Version}"], name)).strip()
     except errors.PathfinderError:
         return ""

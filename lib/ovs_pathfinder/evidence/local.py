@@ -3,7 +3,7 @@
 import ipaddress
 
 from .. import errors, path
-from ..vswitch import bond, daemon, database, datapath, trunk
+from ..vswitch import bond, daemon, database, datapath, trunk, tunnel
 from . import host, packet, record, sight, theory
 
 
@@ -57,7 +57,7 @@ class Local:
     def tunnel_address(self) -> str:
         """This host's tunnel end: as its tunnel port says, else as the cloud says."""
         named = self.tunnel.options.get("local_ip", "") if self.tunnel else ""
-        return named if named not in ("", "flow") else self.plan.endpoint(self.roles[0]).tunnel_address
+        return named if tunnel.is_address(named) else self.plan.endpoint(self.roles[0]).tunnel_address
 
     @property
     def tunnel_ports(self) -> dict[str, int]:

@@ -98,27 +98,26 @@ def send(
 def _ping(
     plan: path.Plan, device: str, settings: Settings, marked: str, nonce: str, *, whole: bool = False
 ) -> record.Probe:
-    command = [
-        "ping",
-        f"-{plan.ip_version}",
+    options: list[process.Word] = [
+        "-6" if plan.ip_version == 6 else "-4",
         "-n",
-        *("-c", str(settings.count)),
-        *("-i", f"{settings.interval:g}"),
-        *("-W", f"{settings.patience:g}"),
-        *("-s", str(settings.size)),
+        ("-c", settings.count),
+        ("-i", float(settings.interval)),
+        ("-W", float(settings.patience)),
+        ("-s", settings.size),
         *(("-M", "do") if whole else ()),
-        *("-p", marked),
-        *("-I", plan.source.address),
-        *("-I", device),
-        plan.destination.address,
+        ("-p", marked),
+        ("-I", plan.source.address),
+        ("-I", device),
     ]
+    command = process.Command(["ping", *options], plan.destination.address)
     limit = settings.longest + 3
     out, err = process.Running(command).finish(limit)
     summary = _SUMMARY.search(out)
     answers = {int(found["sequence"]) for found in _ANSWER.finditer(out)}
     transmitted = max(int(summary["sent"]) if summary else 0, *answers, 0)  # a ping that was killed sums nothing up
     return record.Probe(
-        command=words.pasted(*command),
+        command=words.pasted(*command.words),
         transmitted=transmitted,
         sent=tuple(f"{nonce}/{sequence}" for sequence in range(1, transmitted + 1)),
         answered=len(answers),

@@ -60,7 +60,7 @@ def link_local(plan: path.Plan, device: str) -> str:
     """
     address = security.link_local(plan.destination.port.mac)
     try:
-        said = process.run(["ping", "-6", "-n", "-c", "1", "-W", "0.5", "-I", device, address])
+        said = process.run(process.Command(["ping", "-6", "-n", "-c", "1", "-W", "0.5", ("-I", device)], address))
     except process.ProcessError as error:
         said = error.stdout
     if re.search(r"\b1 received", said):

@@ -142,9 +142,9 @@ class Session:
 
     def _forget(self) -> None:
         """Take out of the neighbour table what only the trial put there."""
-        entry = [self.plan.destination.address, "dev", self.here.devices["source"].name]
+        entry = (self.plan.destination.address, "dev", self.here.devices["source"].name)
         with contextlib.suppress(process.ProcessError):  # the kernel has forgotten it, too
-            process.run(["ip", "neigh", "del", *entry])
+            process.run(process.Command(["ip", "neigh", "del"], *entry))
 
 
 def _last_line(found: record.Probe) -> str:

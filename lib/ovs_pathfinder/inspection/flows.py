@@ -12,7 +12,7 @@ import pydantic
 
 from .. import errors, path, process
 from ..temporary import flows
-from ..vswitch import datapath, dump, flow, named, selection, state, tables, wording
+from ..vswitch import datapath, dump, flow, named, ofctl, selection, state, tables, wording
 from . import answer, context, query
 
 _MATCH = r"^[A-Za-z0-9_.:/=,+-]*$"
@@ -22,10 +22,16 @@ _OURS = re.compile(rf"{flows.COOKIE_MARK:#x}[0-9a-f]{{10}}")
 Owner = Literal["agent", "ovs-pathfinder", "foreign", "unknown"]
 
 
+def _bridge(value: str) -> str:
+    if not ofctl.is_name(value):
+        raise ValueError("it is no name of a bridge; give one that `ovs-vsctl list-br` shows")
+    return value
+
+
 class Query(query.Query):
     """Which flows."""
 
-    bridge: query.Text = "br-int"
+    bridge: Annotated[query.Text, pydantic.AfterValidator(_bridge)] = "br-int"
     table: Annotated[int, pydantic.Field(ge=0, le=254)] | None = None
     port: query.OptionalText = ""
     """A port by name, OpenFlow number, or Neutron's id: flows that name it, or its MAC address."""
@@ -271,7 +277,7 @@ def _agent(bridge: str) -> str:
     """Return the cookie of Neutron's agent: that of the one flow of a table in which it has one."""
     if bridge not in tables.AGENTS_OWN:
         return ""
-    with contextlib.suppress(process.ProcessError):  # of a bridge that does not speak OpenFlow 1.0
+    with contextlib.suppress(process.ProcessError):  # the flows themselves were read, or their error is told
         found = flow.dump(bridge, f"table={tables.AGENTS_OWN[bridge]}")
         return found[0].cookie if len(found) == 1 else ""
     return ""

@@ -155,7 +155,7 @@ def run(query: Query, context: context.Context) -> Answer:
         device=start.device,
         source=start.source,
         why=start.why,
-        command=words.pasted(*command),
+        command=words.pasted(*command.words),
         sent=found.sent,
         received=len(found.answered),
         lost=tuple(number for number in range(1, found.sent + 1) if number not in found.answered),
@@ -176,16 +176,16 @@ def run(query: Query, context: context.Context) -> Answer:
     return result.model_copy(update={"summary": summarize(result), "notes": tuple(notes)})
 
 
-def _command(start: origin.Origin, destination: str, size: int, count: int, interval: float, wait: float) -> list[str]:
-    return [
-        *("ping", "-6" if ":" in destination else "-4", "-n"),
-        *("-c", str(count), "-i", f"{interval:g}", "-W", f"{wait:g}", "-s", str(size)),
-        *("-I", start.source, "-I", start.device),
-        destination,
-    ]
+def _command(
+    start: origin.Origin, destination: str, size: int, count: int, interval: float, wait: float, *more: process.Word
+) -> process.Command:
+    options: list[process.Word] = ["-6" if ":" in destination else "-4", "-n", *more]
+    sizes: list[process.Word] = [("-c", count), ("-i", float(interval)), ("-W", float(wait)), ("-s", size)]
+    ends: list[process.Word] = [("-I", start.source), ("-I", start.device)]
+    return process.Command(["ping", *options, *sizes, *ends], destination)
 
 
-def _ping(command: list[str], seconds: float) -> str:
+def _ping(command: process.Command, seconds: float) -> str:
     out, err = process.Running(command).finish(seconds + 3)
     return out + err
 
@@ -280,8 +280,7 @@ def _search_too(
     context.log(f"looking for the largest packet that {result.destination} answers")
 
     def ask(size: int) -> path_mtu_.Reply:
-        command = _command(start, result.destination, size, _SEARCH_TRIES, 0.05, _SEARCH_WAIT)
-        command[3:3] = ["-M", "do"]
+        command = _command(start, result.destination, size, _SEARCH_TRIES, 0.05, _SEARCH_WAIT, "-M", "do")
         found = parse(_ping(command, _SEARCH_TRIES * 0.05 + _SEARCH_WAIT))
         mtu = min((one.mtu for one in found.troubles if one.mtu), default=None)
         return path_mtu_.Reply(passed=bool(found.answered), mtu=mtu, pings=found.sent or 0)

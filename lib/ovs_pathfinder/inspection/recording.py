@@ -91,7 +91,7 @@ def record(device: str, expression: str, file: pathlib.Path, limits: Limits, lis
     if by_itself:
         end = "device" if _GONE.search(said) or counts.get("captured", 0) < limits.packets else "packets"
     return Recorded(
-        command=words.pasted(*command),
+        command=words.pasted(*command.words),
         end=end,
         seconds=round(seconds, 3),
         captured=counts.get("captured"),
@@ -101,15 +101,13 @@ def record(device: str, expression: str, file: pathlib.Path, limits: Limits, lis
     )
 
 
-def _command(device: str, expression: str, file: pathlib.Path, limits: Limits) -> list[str]:
+def _command(device: str, expression: str, file: pathlib.Path, limits: Limits) -> process.Command:
     # As root, tcpdump would change to a user of its own, which takes the death signal from it (prctl(2)) and the right
     # to write into the folder. The ring of the kernel has a place of the full length for each packet.
     buffer = 8192 if limits.snap_length < 1000 else 32768
-    return [
-        *("tcpdump", "-i", device, "-Z", "root", "-n", "-p", "-U", "--immediate-mode"),
-        *("-s", str(limits.snap_length), "-B", str(buffer), "-c", str(limits.packets), "-w", str(file)),
-        *([expression] if expression else []),
-    ]
+    options: list[process.Word] = [("-i", device), "-Z", "root", "-n", "-p", "-U", "--immediate-mode"]
+    bounds: list[process.Word] = [("-s", limits.snap_length), ("-B", buffer), ("-c", limits.packets), ("-w", str(file))]
+    return process.Command(["tcpdump", *options, *bounds], *([expression] if expression else []))
 
 
 class _Listener:

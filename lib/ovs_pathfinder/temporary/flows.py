@@ -10,13 +10,16 @@ import re
 import secrets
 import signal
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import pydantic
 
 from .. import cloud, errors, process, words
-from ..vswitch import cookie, database, flow
+from ..vswitch import cookie, database, flow, ofctl
 from . import change, rule
+
+if TYPE_CHECKING:
+    from typing_extensions import LiteralString
 
 COOKIE_MARK = cookie.CHARM_MARK
 """The first three bytes of each cookie: "opf". Only the whole cookie decides what is deleted."""
@@ -28,7 +31,6 @@ _PATIENCE = 7
 _TIMEOUT = 8.0
 _GAVE_UP = -signal.SIGALRM
 """How a tool of Open vSwitch ends when its own --timeout is over."""
-_ANY_VERSION = "OpenFlow10,OpenFlow13,OpenFlow14"
 
 
 def new_cookie() -> str:
@@ -57,16 +59,15 @@ class Flows(change.Change):
             )
         database.refuse_restoring()
         self._check_rules()
-        limits = process.run(
-            ["ovs-vsctl", "--timeout=5", "--bare", "--columns=flow_tables", "list", "Bridge", self.bridge], timeout=8
-        )
+        asked: list[process.Word] = ["ovs-vsctl", "--timeout=5", "--bare", "--columns=flow_tables", "list", "Bridge"]
+        limits = process.run(process.Command(asked, self.bridge), timeout=8)
         if limits.strip():
             raise errors.PathfinderError(
                 f"{self.bridge} limits its flow tables (Flow_Table in OVSDB), so a new flow could push out another; "
                 "nothing is added there"
             )
         try:
-            self._dump(f"cookie={self.cookie}/-1")
+            self._dump(f"cookie={self.cookie}/-1", ofctl.BUNDLING)
         except process.ProcessError as error:
             raise errors.PathfinderError(self._refusal(error)) from error
 
@@ -127,24 +128,26 @@ class Flows(change.Change):
         Raises:
             ProcessError: The bridge does not answer.
         """
-        return self._dump(f"cookie={self.cookie}/-1", _ANY_VERSION)
+        return self._dump(f"cookie={self.cookie}/-1")
 
-    def _dump(self, match: str, versions: str = "OpenFlow14") -> list[flow.Flow]:
-        text = process.run([*_ofctl("dump-flows", versions=versions), self.bridge, match], timeout=_TIMEOUT)
+    def _dump(self, match: str, versions: "LiteralString" = "") -> list[flow.Flow]:
+        asked = ofctl.command(self.bridge, ["dump-flows"], match, patience=_PATIENCE, versions=versions)
+        text = process.run(asked, timeout=_TIMEOUT)
         return [found for line in text.splitlines() if (found := flow.parse(line)) is not None]
 
     def _bundle(self, lines: Iterable[str]) -> None:
         text = "\n".join(lines) + "\n"
-        process.run([*_ofctl("--bundle", "add-flows"), self.bridge, "-"], input=text, timeout=_TIMEOUT)
+        added = ofctl.command(self.bridge, ["--bundle", "add-flows"], "-", patience=_PATIENCE, versions=ofctl.BUNDLING)
+        process.run(added, input=text, timeout=_TIMEOUT)
 
     def _delete(self) -> list[flow.Flow]:
         """Delete strictly, and by the cookie alone what is left after that; return what is left of all."""
-        with contextlib.suppress(process.ProcessError):  # of a bridge that no longer speaks OpenFlow 1.4
+        with contextlib.suppress(process.ProcessError):  # of a bridge that no longer speaks a version with bundles
             self._bundle(f"delete_strict cookie={self.cookie}/-1,{one.strict}" for one in self.rules)
         if not self.present():
             return []
-        delete = _ofctl("del-flows", versions=_ANY_VERSION)
-        process.run([*delete, self.bridge, f"cookie={self.cookie}/-1"], timeout=_TIMEOUT)
+        deleted = ofctl.command(self.bridge, ["del-flows"], f"cookie={self.cookie}/-1", patience=_PATIENCE)
+        process.run(deleted, timeout=_TIMEOUT)
         return self.present()
 
     def _check_rules(self) -> None:
@@ -172,8 +175,8 @@ class Flows(change.Change):
             return self._occupied()
         if "version negotiation failed" in error.stderr:
             return (
-                f"{self.bridge} does not speak OpenFlow 1.4, without which flows cannot be added all or none; "
-                "see its protocols with ovs-vsctl get bridge"
+                f"{self.bridge} does not speak OpenFlow 1.3 or a later version, without which flows cannot be added "
+                "all or none; see its protocols with ovs-vsctl get bridge"
             )
         if _is_silence(error) or re.search("is not a bridge|failed to (connect|open)", error.stderr):
             return f"ovs-vswitchd does not answer for {self.bridge}; is openvswitch-switch running? ({_said(error)})"
@@ -193,10 +196,6 @@ class Flows(change.Change):
         return f"a priority was in use in {self.bridge}; try again, or choose another one"
 
 
-def _ofctl(*command: str, versions: str = "OpenFlow14") -> list[str]:
-    return ["ovs-ofctl", f"--timeout={_PATIENCE}", "--no-names", "-O", versions, *command]
-
-
 def _many(flows: Sequence[object]) -> str:
     return words.many(len(flows), "flow")
 
@@ -209,8 +208,9 @@ def _read_back(rules: Sequence[rule.Rule]) -> list[str]:
         ProcessError: One of the rules is no flow.
     """
     # Only its log tells that a field falls away, and process.run returns stdout.
-    parse_flows = _ofctl("--log-file=/dev/stdout", "-vfile:off", "-vofp_match:file:info", "parse-flows")
-    said = process.run([*parse_flows, "-"], input="".join(f"{one}\n" for one in rules), timeout=_TIMEOUT)
+    logged = ("--log-file=/dev/stdout", "-vfile:off", "-vofp_match:file:info")
+    parsed = ofctl.offline([*logged, "parse-flows", "-"], patience=_PATIENCE)
+    said = process.run(parsed, input="".join(f"{one}\n" for one in rules), timeout=_TIMEOUT)
     if "normalization changed" not in said:
         return re.findall(r"^OFPT_FLOW_MOD[^:]*: (.*)$", said, re.MULTILINE)
     if len(rules) > 1:

@@ -31,6 +31,8 @@ _SNAP_LENGTH = 1280
 _OFPORT = 65000
 """The OpenFlow port that is asked for, so that the next ports of others get the numbers they would have got."""
 _SECONDS = 5
+_VSCTL: list[process.Word] = ["ovs-vsctl", ("--timeout=", _SECONDS)]
+_QUERY: list[process.Word] = [*_VSCTL, "--no-wait", "--format=json"]
 _DEVICES = pathlib.Path("/sys/class/net")
 _IPV6 = pathlib.Path("/proc/sys/net/ipv6/conf")
 
@@ -69,7 +71,9 @@ class Mirror(change.Change):
             raise errors.PathfinderError(f"{self.bridge} has no port {self.port}; {where}")
         if switch.interface(self.device) or self._is_there():
             raise errors.PathfinderError(f"there is a device {self.device} already; nothing was done to it, try again")
-        (((mirrors,),),) = _query(f"--columns=mirrors list Bridge {self.bridge}")
+        (((mirrors,),),) = _query(
+            process.Command(_QUERY).then(["--", "--columns=mirrors", "list", "Bridge"], self.bridge)
+        )
         if mirrors[0] == "set" and len(mirrors[1]) >= _MOST_MIRRORS:
             raise errors.PathfinderError(
                 f"{self.bridge} has {len(mirrors[1])} mirrors, and Open vSwitch takes no more; remove those that "
@@ -79,7 +83,7 @@ class Mirror(change.Change):
     def make(self, seconds: int, credentials: cloud.Credentials | None = None) -> None:
         """Add port and mirror in one transaction, and bring the device up so that the host never sends by it."""
         try:
-            _vsctl(*self._rows_to_add())
+            _vsctl(self._with_rows(process.Command(_VSCTL)))
         except process.ProcessError as error:
             silent = "Alarm clock" in error.stderr or error.status is None
             why = f"ovs-vswitchd did not answer within {_SECONDS} s" if silent else " ".join(error.stderr.split())[:300]
@@ -118,43 +122,38 @@ class Mirror(change.Change):
         Raises:
             PathfinderError: ovsdb-server does not answer.
         """
-        found = _query(*(f"--columns=_uuid find {table} external_ids:{KEY}={self.mark}" for table in _TABLES))
+        command = process.Command(_QUERY)
+        for table in _TABLES:
+            command = command.then(["--", "--columns=_uuid", "find"], table, f"external_ids:{KEY}={self.mark}")
+        found = _query(command)
         tables = zip(_TABLES, found, strict=True)
         return {table: [uuid for ((_, uuid),) in rows] for table, rows in tables if rows}
 
-    def _rows_to_add(self) -> list[str]:
+    def _with_rows(self, command: process.Command) -> process.Command:
         ids = {KEY: self.mark, f"{KEY}-bridge": self.bridge, f"{KEY}-port": self.port}
         if self.run:
             ids[f"{KEY}-run"] = self.run
         known = [f"external_ids:{key}={value}" for key, value in ids.items()]
         selected = ["select_src_port=@mirrored", "select_dst_port=@mirrored", f"snaplen={_SNAP_LENGTH}"]
-        return [
-            *("--", "add-port", self.bridge, self.device),
-            *("--", "set", "Interface", self.device, "type=internal", f"ofport_request={_OFPORT}", *known),
-            *("--", "set", "Port", self.device, *known),
-            *("--", "--id=@mirrored", "get", "Port", self.port),
-            *("--", "--id=@output", "get", "Port", self.device),
-            *(
-                "--",
-                "--id=@mirror",
-                "create",
-                "Mirror",
-                f"name={self.device}",
-                *selected,
-                "output_port=@output",
-                *known,
-            ),
-            *("--", "add", "Bridge", self.bridge, "mirrors", "@mirror"),
-        ]
+        named = [f"name={self.device}", "output_port=@output"]
+        return (
+            command.then(["--", "add-port"], self.bridge, self.device)
+            .then(["--", "set", "Interface"], self.device, "type=internal", f"ofport_request={_OFPORT}", *known)
+            .then(["--", "set", "Port"], self.device, *known)
+            .then(["--", "--id=@mirrored", "get", "Port"], self.port)
+            .then(["--", "--id=@output", "get", "Port"], self.device)
+            .then(["--", "--id=@mirror", "create", "Mirror"], *named, *selected, *known)
+            .then(["--", "add", "Bridge"], self.bridge, "mirrors", "@mirror")
+        )
 
     def _remove(self, found: Mapping[str, Collection[str]]) -> str:
         """Take rows out of the bridge by UUID: ovsdb-server drops those that no other refers to. Return what failed."""
-        command: list[str] = []
+        command = process.Command(_VSCTL)
         for table, column in (("Mirror", "mirrors"), ("Port", "ports")):
             if table in found:
-                command += ["--", "--if-exists", "remove", "Bridge", self.bridge, column, *found[table]]
+                command = command.then(["--", "--if-exists", "remove", "Bridge"], self.bridge, column, *found[table])
         try:
-            _vsctl(*command)
+            _vsctl(command)
         except process.ProcessError as error:  # ovs-vswitchd is waited for, and not needed
             return str(error)
         return ""
@@ -164,12 +163,12 @@ class Mirror(change.Change):
 
         It would report its multicast groups, and answer what it sees: ARP requests for its other devices' addresses.
         """
-        settings = ["alias", self._alias, "arp", "off", "multicast", "off"]
+        settings = ["dev", self.device, "alias", self._alias, "arp", "off", "multicast", "off"]
         if _IPV6.is_dir():  # the kernel may have no IPv6
             # Before anything else: `ip` sets `up` first, and the device would get an address.
             (_IPV6 / self.device / "disable_ipv6").write_text("1")
             settings += ["addrgenmode", "none"]
-        process.run(["ip", "link", "set", "dev", self.device, *settings, "up"])
+        process.run(process.Command(["ip", "link", "set"], *settings, "up"))
 
     @property
     def _alias(self) -> str:
@@ -198,7 +197,7 @@ class Mirror(change.Change):
     def _delete_device(self) -> None:
         """Delete the device, where that can be done: the kernel's datapath gives it up to ovs-vswitchd only."""
         with contextlib.suppress(process.ProcessError):
-            process.run(["ip", "link", "delete", "dev", self.device])
+            process.run(process.Command(["ip", "link", "delete", "dev"], self.device))
 
 
 def new(bridge: str, port: str, run: str = "") -> Mirror:
@@ -227,7 +226,10 @@ def orphans(known: Collection[str]) -> list[Mirror]:
         PathfinderError: ovsdb-server does not answer.
     """
     found: dict[str, Mirror] = {}
-    for name, (_, pairs) in itertools.chain(*_query(*(f"--columns=name,external_ids list {one}" for one in _TABLES))):
+    command = process.Command(_QUERY)
+    for table in _TABLES:
+        command = command.then(["--", "--columns=name,external_ids", "list"], table)
+    for name, (_, pairs) in itertools.chain(*_query(command)):
         ids = dict[str, str](pairs)
         about = {field: ids.get(f"{KEY}-{field}", "") for field in ("bridge", "port", "run")}
         with contextlib.suppress(pydantic.ValidationError):  # not written by us
@@ -236,16 +238,15 @@ def orphans(known: Collection[str]) -> list[Mirror]:
     return [one for one in found.values() if one.mark not in known]
 
 
-def _vsctl(*commands: str) -> str:
+def _vsctl(command: process.Command) -> str:
     """Run ovs-vsctl, and wait until ovs-vswitchd has done what it says."""
-    return process.run(["ovs-vsctl", f"--timeout={_SECONDS}", *commands], timeout=_SECONDS + 3)
+    return process.run(command, timeout=_SECONDS + 3)
 
 
-def _query(*commands: str) -> list[list[Any]]:
+def _query(command: process.Command) -> list[list[Any]]:
     """Return the rows that each command of ovs-vsctl prints, with cells of the wire format (RFC 7047, 5.1)."""
-    words = (word for command in commands for word in ("--", *command.split()))
     try:
-        printed = _vsctl("--no-wait", "--format=json", *words)
+        printed = _vsctl(command)
     except process.ProcessError as error:
         raise errors.PathfinderError(
             "ovsdb-server does not answer on this host, so nothing can be said about its mirrors "

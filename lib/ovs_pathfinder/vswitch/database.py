@@ -163,9 +163,9 @@ def refuse_restoring() -> None:
 
 
 def _ask(columns: Mapping[str, str]) -> str:
-    command = ["ovs-vsctl", "--timeout=5", "--format=json", "--no-wait"]
+    command = process.Command(["ovs-vsctl", "--timeout=5", "--format=json", "--no-wait"])
     for table, names in columns.items():
-        command += ["--", f"--columns={names}", "list", table]
+        command = command.then(["--", ("--columns=", names), "list"], table)
     try:
         return process.run(command, timeout=8)
     except process.ProcessError as error:

@@ -130,7 +130,7 @@ def dump(match: str) -> Megaflows:
     Raises:
         ProcessError: vswitchd does not answer.
     """
-    return parse(process.run(["ovs-appctl", "dpctl/dump-flows", "-m", f"filter={match}"], timeout=10))
+    return parse(process.run(process.Command(["ovs-appctl", "dpctl/dump-flows", "-m"], f"filter={match}"), timeout=10))
 
 
 def get(ufid: str) -> Megaflow | None:
@@ -140,7 +140,8 @@ def get(ufid: str) -> Megaflow | None:
         ProcessError: vswitchd does not answer.
     """
     try:
-        found = parse(process.run(["ovs-appctl", "dpctl/get-flow", "-m", f"ufid:{ufid}"], timeout=10))
+        command = process.Command(["ovs-appctl", "dpctl/get-flow", "-m"], f"ufid:{ufid}")
+        found = parse(process.run(command, timeout=10))
     except process.ProcessError as error:
         if "No such file" in error.stderr or "ENOENT" in error.stderr:
             return None

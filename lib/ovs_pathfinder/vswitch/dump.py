@@ -13,9 +13,8 @@ import select
 from collections.abc import Iterator
 
 from .. import errors, process, words
+from . import ofctl
 
-VERSIONS = "OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15"
-"""What is offered to a bridge, which takes the highest that it speaks: groups came with 1.1, meters with 1.3."""
 _PATIENCE = 10.0
 """Seconds without a byte after which ovs-vswitchd counts as silent."""
 _PIPE = 1 << 20
@@ -41,9 +40,7 @@ class Flows:
         """Lines that are neither a flow nor a heading."""
         self.read = 0
         """Flows that were read so far."""
-        # Without the option, names of ports are understood, and still none printed into a pipe.
-        options = [] if match else ["--no-names"]
-        self._command = ["ovs-ofctl", *options, "-O", VERSIONS, "dump-flows", bridge, *([match] if match else [])]
+        self._match = match
         self._begun: process.Running | None = None
 
     def unread(self) -> str:
@@ -70,12 +67,16 @@ class Flows:
 
     def begin(self) -> None:
         """Let the switch begin to answer while something else is done; `cancel` it if it is not read after all."""
-        self._begun = process.Running(self._command)
+        self._begun = self._running()
 
     def cancel(self) -> None:
         """End what has begun and is not being read."""
         if self._begun is not None:
             self._begun.stop()
+
+    def _running(self) -> process.Running:
+        operands = [self._match] if self._match else []
+        return process.Running(ofctl.command(self.bridge, ["dump-flows"], *operands, names=bool(operands)))
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield chunks of whole lines, each of which is a flow.
@@ -84,8 +85,8 @@ class Flows:
             PathfinderError: The bridge does not answer, or does not understand the match.
         """
         self.read, self.strange = 0, []
-        tool, self._begun = self._begun or process.Running(self._command), None
         try:
+            tool, self._begun = self._begun or self._running(), None
             for chunk in _chunks(tool):
                 if flows := self._flows(chunk):
                     self.read += flows.count(b"\n")
@@ -137,7 +138,7 @@ class Tally:
 def refusal(bridge: str, error: process.ProcessError) -> str:
     """Say why the flows of a bridge could not be read."""
     if "version negotiation failed" in error.stderr:
-        return f"{bridge} speaks none of {VERSIONS}; see its protocols with ovs-vsctl get bridge"
+        return f"{bridge} speaks none of {ofctl.VERSIONS}; see its protocols with ovs-vsctl get bridge"
     if error.status is None or re.search("is not a bridge|failed to (connect|open)|Connection", error.stderr):
         return f"ovs-vswitchd does not answer for {bridge}; is openvswitch-switch running? ({said(error)})"
     return f"the flows of {bridge} cannot be read: {said(error)}"

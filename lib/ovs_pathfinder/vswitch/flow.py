@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from .. import path, process
 from . import dump as dump_
-from . import tables
+from . import ofctl, tables
 
 _PRIORITY = re.compile(rb" priority=(\d+)")
 _HEAD_FIELDS = {
@@ -73,7 +73,7 @@ def dump(bridge: str, match: str = "") -> list[Flow]:
     Raises:
         ProcessError: The bridge does not exist or does not answer.
     """
-    command = ["ovs-ofctl", "--no-names", "dump-flows", bridge, *([match] if match else [])]
+    command = ofctl.command(bridge, ["dump-flows"], *([match] if match else []))
     parsed = (parse(line) for line in process.run(command, timeout=10).splitlines())
     return [flow for flow in parsed if flow is not None]
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import errors, path, process
-from . import daemon, database, dump
+from . import daemon, database, dump, ofctl
 
 _COLUMNS = {
     "Open_vSwitch": "ovs_version,db_version,other_config,external_ids",
@@ -221,9 +221,9 @@ def _with_groups(bridge: Bridge) -> Bridge:
     found: dict[str, tuple[str, ...]] = {"groups": (), "meters": ()}
     unread: list[str] = []
     for what, starts in (("groups", "group_id="), ("meters", "meter=")):
-        command = ["ovs-ofctl", "--no-names", "-O", dump.VERSIONS, f"dump-{what}", bridge.name]
+        asked = "dump-groups" if what == "groups" else "dump-meters"
         try:
-            found[what] = _records(process.run(command, timeout=10), starts)
+            found[what] = _records(process.run(ofctl.command(bridge.name, [asked]), timeout=10), starts)
         except process.ProcessError as error:
             if not _NEEDS_NEWER.search(error.stderr):
                 unread.append(f"The {what} of {bridge.name} could not be read: {dump.said(error)}.")

@@ -149,12 +149,12 @@ def run(bridge: str, flow: str, ct_next: Sequence[str] = (), timeout: float = 5.
         Untraced: A trace could harm this host, and was not begun.
         ProcessError: vswitchd does not answer, or does not accept the flow.
     """
-    return parse(tracing.ask(_argv(bridge, flow, ct_next), bridge, flow, timeout))
+    return parse(tracing.ask(_command(bridge, flow, ct_next), bridge, flow, timeout))
 
 
 def command(bridge: str, flow: str, ct_next: Sequence[str] = ()) -> str:
     """Return what `run` asks as a command to paste."""
-    return words.pasted(*_argv(bridge, flow, ct_next))
+    return words.pasted(*_command(bridge, flow, ct_next).words)
 
 
 def run_actions(bridge: str, flow: str, actions: str, ct_next: Sequence[str] = (), timeout: float = 5.0) -> Trace:
@@ -166,25 +166,24 @@ def run_actions(bridge: str, flow: str, actions: str, ct_next: Sequence[str] = (
         Untraced: A trace could harm this host, and was not begun.
         ProcessError: vswitchd does not answer, or does not accept flow or actions.
     """
-    return parse(tracing.ask(_argv_of_actions(bridge, flow, actions, ct_next), bridge, flow, timeout, actions))
+    return parse(tracing.ask(_command_of_actions(bridge, flow, actions, ct_next), bridge, flow, timeout, actions))
 
 
 def command_of_actions(bridge: str, flow: str, actions: str, ct_next: Sequence[str] = ()) -> str:
     """Return what `run_actions` asks as a command to paste."""
-    *words, packet, last = _argv_of_actions(bridge, flow, actions, ct_next)
-    return f"{' '.join(words)} '{packet}' '{last}'"
+    return words.pasted(*_command_of_actions(bridge, flow, actions, ct_next).words)
 
 
-def _argv_of_actions(bridge: str, flow: str, actions: str, ct_next: Sequence[str]) -> list[str]:
-    return ["ovs-appctl", "ofproto/trace-packet-out", *_options(ct_next), bridge, flow, actions]
+def _command_of_actions(bridge: str, flow: str, actions: str, ct_next: Sequence[str]) -> process.Command:
+    return process.Command(["ovs-appctl", "ofproto/trace-packet-out", *_options(ct_next)], bridge, flow, actions)
 
 
-def _argv(bridge: str, flow: str, ct_next: Sequence[str]) -> list[str]:
-    return ["ovs-appctl", "ofproto/trace", *_options(ct_next), bridge, flow]
+def _command(bridge: str, flow: str, ct_next: Sequence[str]) -> process.Command:
+    return process.Command(["ovs-appctl", "ofproto/trace", *_options(ct_next)], bridge, flow)
 
 
-def _options(ct_next: Sequence[str]) -> list[str]:
-    return [word for state in ct_next for word in ("--ct-next", state)]
+def _options(ct_next: Sequence[str]) -> Sequence[process.Word]:
+    return [("--ct-next", state) for state in ct_next]
 
 
 def parse(text: str) -> Trace:

@@ -7,7 +7,7 @@ import ipaddress
 import re
 
 from .. import path, process
-from . import dump
+from . import ofctl
 
 _NAME_LENGTH = 15
 """Of a device's name, without the zero at its end (DEVICE_NAME_MAX_LEN of Neutron)."""
@@ -75,9 +75,7 @@ def read_counters(bridge: str) -> dict[str, Counters]:
     Raises:
         ProcessError: ovs-vswitchd does not answer.
     """
-    return parse_counters(
-        process.run(["ovs-ofctl", "--timeout=5", "--no-names", "-O", dump.VERSIONS, "dump-ports", bridge], timeout=8)
-    )
+    return parse_counters(process.run(ofctl.command(bridge, ["dump-ports"], patience=5), timeout=8))
 
 
 def parse_counters(text: str) -> dict[str, Counters]:
@@ -111,12 +109,12 @@ def canonical(address: str) -> str:
 
 
 def is_address(text: str) -> bool:
-    """Return whether a tunnel's option is an IP address."""
+    """Return whether a tunnel's option is an IP address; one with a zone, which may hold any text, is none here."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
         return False
-    return True
+    return "%" not in text
 
 
 def same(first: str, second: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ovs_pathfinder import cloud, errors, path
+from ovs_pathfinder import cloud, errors, path, process
 from ovs_pathfinder.evidence import bypass, probe, record, session, trial
 from ovs_pathfinder.temporary import change, flows, journal, port_security, protocol, rule
 from ovs_pathfinder.vswitch import database, flow
@@ -176,8 +176,8 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Play:
             is_source = unit == SOURCE
             return Here(("source",) if is_source else ("destination",), plan.destination if is_source else plan.source)
 
-        def run(command: list[str], **_: Any) -> str:
-            world.happened.append(" ".join(command[:3]))
+        def run(command: process.Command, **_: Any) -> str:
+            world.happened.append(" ".join(command.words[:3]))
             return ""
 
         doubles: list[tuple[Any, str, Callable[..., Any]]] = [

@@ -18,7 +18,7 @@ import pytest
 from ovs_pathfinder import errors
 from ovs_pathfinder.inspection import differences, flows, snapshots, storage
 from ovs_pathfinder.report import view
-from ovs_pathfinder.vswitch import dump, snapshot
+from ovs_pathfinder.vswitch import ofctl, snapshot
 from tests.unit.inspection import switched
 from tests.unit.vswitch import dumped, private
 
@@ -196,7 +196,7 @@ def test_what_a_killed_process_left_half_goes_with_the_next_one(switch: pathlib.
 def test_a_bridge_that_cannot_be_read_is_told_and_the_others_are_kept(
     switch: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dump, "VERSIONS", "OpenFlow11")  # which br-tun does not speak
+    monkeypatch.setattr(ofctl, "VERSIONS", "OpenFlow11")  # which br-tun does not speak
 
     found = take(tmp_path)
 

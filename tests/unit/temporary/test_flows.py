@@ -7,7 +7,7 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +18,9 @@ from ovs_pathfinder.temporary import flows, rule
 from ovs_pathfinder.vswitch import flow
 from tests.lab import processes
 from tests.unit.vswitch import private
+
+if TYPE_CHECKING:
+    from typing_extensions import LiteralString
 
 BRIDGE = "br-int"
 _PORTS = (
@@ -535,8 +538,8 @@ def _record(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """Record the commands that the library runs."""
     run, commands = process.run, list[tuple[str, ...]]()
 
-    def recorded(command: Sequence[str], **more: Any) -> str:
-        commands.append(tuple(command))
+    def recorded(command: "process.Command | Sequence[LiteralString]", **more: Any) -> str:
+        commands.append(command.words if isinstance(command, process.Command) else tuple(command))
         return run(command, **more)
 
     monkeypatch.setattr(process, "run", recorded)
@@ -554,38 +557,50 @@ def test_a_bridge_that_is_not_there_is_refused_and_its_flows_are_gone(switch: pa
     assert change.undo().text == "The bridge br-none is gone, and its flows with it."
 
 
-def test_a_bridge_without_openflow_14_is_refused(other_bridge: Callable[[str], str]) -> None:
-    change = given_flows("ip,actions=drop", bridge=other_bridge("protocols=OpenFlow10,OpenFlow13"))
+def test_a_bridge_without_bundles_is_refused(other_bridge: Callable[[str], str]) -> None:
+    change = given_flows("ip,actions=drop", bridge=other_bridge("protocols=OpenFlow10,OpenFlow12"))
 
-    assert "br-odd does not speak OpenFlow 1.4" in refusal(change.check)
-    assert "br-odd does not speak OpenFlow 1.4" in refusal(lambda: change.make(60))
+    assert "br-odd does not speak OpenFlow 1.3 or a later version" in refusal(change.check)
+    assert "br-odd does not speak OpenFlow 1.3 or a later version" in refusal(lambda: change.make(60))
     assert change.undo().state == "gone"
 
 
-@pytest.mark.parametrize("protocols", ["OpenFlow14", "OpenFlow13,OpenFlow14,OpenFlow15"])
+@pytest.mark.parametrize("protocols", ["OpenFlow13", "OpenFlow14", "OpenFlow15", "OpenFlow13,OpenFlow14"])
 def test_a_bridge_without_openflow_10_will_do(other_bridge: Callable[[str], str], protocols: str) -> None:
-    change = given_flows("ip,actions=drop", bridge=other_bridge(f"protocols={protocols}"))
+    change = given_flows("ip,nw_tos=48,actions=drop icmp6,priority=7,actions=NORMAL", bridge=other_bridge(""))
+    private.configure(f"set Bridge br-odd protocols={protocols}")
+    theirs = "cookie=0x6f70660000000001,priority=5,ip,actions=drop"
+    private.call("ovs-ofctl", "-O", protocols, "add-flow", "br-odd", theirs)
+    before = _dumped("br-odd", protocols)
     again = given_flows("arp,actions=drop", bridge="br-odd")
 
     change.check()
     change.make(60)
 
+    assert len(change.present()) == 2
     assert "is in use" in refusal(lambda: again.make(60))
     assert change.undo().state == "undone"
+    assert _dumped("br-odd", protocols) == before
 
 
-def test_flows_are_deleted_from_a_bridge_that_no_longer_speaks_openflow_14(
-    other_bridge: Callable[[str], str],
+def _dumped(bridge: str, versions: str) -> list[str]:
+    text = private.call("ovs-ofctl", "-O", versions, "--no-stats", "dump-flows", bridge)
+    return sorted(line for line in text.splitlines() if "actions=" in line)
+
+
+@pytest.mark.parametrize("protocols", ["OpenFlow10,OpenFlow12", "OpenFlow10", "OpenFlow13", "OpenFlow15"])
+def test_flows_are_deleted_from_a_bridge_that_no_longer_speaks_the_version_they_came_with(
+    other_bridge: Callable[[str], str], protocols: str
 ) -> None:
     change = given_flows("ip,actions=drop arp,actions=NORMAL", bridge=other_bridge(""))
     private.call("ovs-ofctl", "del-flows", "br-odd")
     private.call("ovs-ofctl", "add-flow", "br-odd", "cookie=0x6f70660000000001,priority=5,ip,actions=drop")
     change.make(60)
-    private.configure("set Bridge br-odd protocols=OpenFlow10,OpenFlow13")
+    private.configure(f"set Bridge br-odd protocols={protocols}")
 
     assert change.undo().state == "undone"
 
-    left = private.call("ovs-ofctl", "dump-flows", "br-odd")
+    left = private.call("ovs-ofctl", "-O", protocols, "dump-flows", "br-odd")
     assert left.count("actions=") == 1
     assert "cookie=0x6f70660000000001" in left
 
