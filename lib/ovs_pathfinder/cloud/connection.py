@@ -4,7 +4,6 @@ import base64
 import contextlib
 import logging
 import os
-import tempfile
 import urllib.parse
 from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -170,10 +169,11 @@ def connect(credentials: Credentials) -> Generator[Cloud]:
     with contextlib.ExitStack() as stack:
         verify: bool | str = _SYSTEM_CA if os.path.exists(_SYSTEM_CA) else True  # noqa: PTH110
         if credentials.ca_cert:
-            file = stack.enter_context(tempfile.NamedTemporaryFile("w", prefix="ovs-pathfinder-", suffix=".pem"))
+            # A file in memory: port security is put back from a disk that cannot be written, too (memfd_create(2)).
+            file = stack.enter_context(os.fdopen(os.memfd_create("ovs-pathfinder.pem"), "w"))
             file.write(_pem(credentials.ca_cert))
             file.flush()
-            verify = file.name
+            verify = f"/proc/self/fd/{file.fileno()}"
         connection = _sign_in(credentials, verify)
         stack.callback(connection.close)
         yield Cloud(connection, credentials.region)

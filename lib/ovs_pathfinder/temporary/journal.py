@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import errno
 import fcntl
 import os
 import pathlib
@@ -21,6 +22,8 @@ from . import clock, flows, mirror, place, port_security
 
 KEPT = 20
 """Closed entries that are kept, to tell an operator what was undone and by whom."""
+_UNWRITABLE = (errno.EROFS, errno.EIO, errno.ENOSPC, errno.EDQUOT)
+"""A disk that takes nothing, as one that was remounted read-only after a failure."""
 _HALF = re.compile(r".+\.(?P<pid>[0-9]+)\.new")
 """A file that is being written, with its writer: the action and its guard may write down one entry at once."""
 
@@ -140,8 +143,12 @@ class Journal:
         """
         return _read(self._open / f"{identifier}.json")
 
-    def close(self, entry: Entry, outcome: change_.Outcome, by: By) -> None:
-        """Take an entry off the list of what is open; its undo has been seen to work."""
+    def close(self, entry: Entry, outcome: change_.Outcome, by: By) -> str:
+        """Take an entry off the list of what is open; its undo has been seen to work.
+
+        Returns:
+            Why it is still there, as a sentence; empty where it is not.
+        """
         done = entry.model_copy(update={"closed": _now(), "by": by, "outcome": outcome, "error": ""})
         with contextlib.suppress(OSError):  # a full disk must not keep open what is undone
             file = self._closed / f"{entry.id}.json"
@@ -149,9 +156,16 @@ class Journal:
             others = sorted(set(_files(self._closed)) - {file}, key=lambda each: each.stat().st_mtime)
             for old in others[: 1 - KEPT]:
                 old.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # of a disk that fails now: the next sweep finds nothing to undo
-            (self._open / f"{entry.id}.json").unlink(missing_ok=True)
+        file = self._open / f"{entry.id}.json"
+        try:
+            file.unlink(missing_ok=True)
             _sync(self._open)
+        except OSError as error:
+            return (
+                f"The journal's file {file} cannot be removed ({error.strerror or error}), so the next sweep looks "
+                "again and finds nothing to undo."
+            )
+        return ""
 
     def closed(self) -> list[Entry]:
         """Return what was closed of late, the newest first."""
@@ -188,7 +202,9 @@ class Journal:
 
     @contextlib.contextmanager
     def lock(self, doing: str, wait: float = 0.0) -> Generator[None]:
-        """Keep other processes of this unit from changing or undoing anything; it ends with this process and its tools.
+        """Keep other processes of this host from changing or undoing anything; it ends with this process and its tools.
+
+        What is undone needs no disk that can be written: there the lock that is there already is taken.
 
         Args:
             doing: What for, in words, for those who find it held.
@@ -196,24 +212,43 @@ class Journal:
 
         Raises:
             Busy: Another process holds it.
-            PathfinderError: The folder cannot be made.
+            PathfinderError: The folder is not one of this user's own.
         """
-        try:
-            self._prepare()
-            descriptor = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except OSError as error:
-            raise errors.PathfinderError(
-                f"{self.directory} cannot be used ({error.strerror or error}), so nothing is changed on this host"
-            ) from error
+        descriptor = self._open_lock()
+        if descriptor is None:
+            yield
+            return
         try:
             _flock(descriptor, wait)
-            os.ftruncate(descriptor, 0)
             with contextlib.suppress(OSError):  # no room for a word about it
+                os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, f"{doing} (process {os.getpid()})".encode(), 0)
             with process.sharing(descriptor):
                 yield
         finally:
             os.close(descriptor)
+
+    def _open_lock(self) -> int | None:
+        """Open the file of the lock; None where there is none and no other process can make one.
+
+        Raises:
+            PathfinderError: The folder is not one of this user's own.
+        """
+        file, flags = self.directory / "lock", os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            try:
+                self._prepare()
+                return os.open(file, os.O_RDWR | os.O_CREAT | flags, 0o600)
+            except OSError as error:
+                if error.errno not in _UNWRITABLE:
+                    raise
+            with contextlib.suppress(FileNotFoundError):
+                return os.open(file, os.O_RDONLY | flags)
+        except OSError as error:
+            raise errors.PathfinderError(
+                f"{self.directory} cannot be used ({error.strerror or error}), so nothing is changed on this host"
+            ) from error
+        return None
 
     def _prepare(self) -> None:
         """Make the folders, for their owner only, and remove what processes that are gone have left half-written.

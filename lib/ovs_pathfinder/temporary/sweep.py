@@ -111,6 +111,6 @@ def undo(book: journal.Journal, entry: journal.Entry, credentials: cloud.Credent
         return Found(entry=failed, error=str(error))
     if outcome.state == "conflict":
         book.note(entry.model_copy(update={"conflict": outcome.text}))
-    else:
-        book.close(entry, outcome, by)
+    elif stays := book.close(entry, outcome, by):
+        outcome = outcome.model_copy(update={"text": f"{outcome.text} {stays}"})
     return Found(entry=entry, outcome=outcome)

@@ -1,6 +1,7 @@
 """The journal on real files: what it promises when power, disk or process fails."""
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -316,6 +317,47 @@ def test_a_disk_that_cannot_be_written_lets_nothing_change(small_disk: pathlib.P
     assert "Read-only file system" in said
     assert "make" not in events
     assert book.entries() == [open_]
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("has_lock", [True, False])
+def test_a_disk_that_turned_read_only_hinders_no_undo(
+    small_disk: pathlib.Path, events: list[str], *, has_lock: bool
+) -> None:
+    book = journal.Journal(small_disk / "state")
+    with book.lock("an action"):
+        book.write(entry())
+    if not has_lock:
+        (book.directory / "lock").unlink()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True, timeout=10)
+
+    found = [sweep.sweep(book, everything=everything) for everything in (False, True)]
+
+    for (one,) in found:
+        assert one.outcome is not None
+        assert one.outcome.state == UNDONE.state
+        assert one.outcome.text.startswith(f"{UNDONE.text} The journal's file ")
+        assert "(Read-only file system), so the next sweep looks again" in one.outcome.text
+    assert events.count("undo") == 2
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EIO, errno.ENOSPC])
+def test_a_lock_that_cannot_be_written_is_read(
+    book: journal.Journal, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    with book.lock("an action"):
+        pass
+    real = os.open
+
+    def fails(path: Any, flags: int, *more: Any, **others: Any) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            raise OSError(number, os.strerror(number))
+        return real(path, flags, *more, **others)
+
+    monkeypatch.setattr(os, "open", fails)
+
+    with book.lock("a sweep"), pytest.raises(journal.Busy, match="under way"), book.lock("another sweep"):
+        pytest.fail("both had it")
 
 
 # --- a folder that is not what it should be ---
