@@ -42,6 +42,7 @@ class Setting:
     protocol: path.Protocol = "icmp"
     cold: bool = False
     bond: bool = False
+    protocols: str = topology.AGENTS_PROTOCOLS
 
     @property
     def is_tunnelled(self) -> bool:
@@ -65,6 +66,7 @@ class Setting:
             "l2population": self.l2population,
             "same_host": self.same_host,
             "bond": self.bond,
+            "protocols": self.protocols,
         }
 
     def __str__(self) -> str:
@@ -72,14 +74,15 @@ class Setting:
         words += ["no-l2pop"] if not self.l2population else []
         words += ["same-host"] if self.same_host else []
         words += ["bond"] if self.bond else []
+        words += ["no-of10"] if self.protocols != topology.AGENTS_PROTOCOLS else []
         return "-".join([*words, "cold"] if self.cold else words)
 
 
 SETTINGS = (
     Setting(),
     Setting(tunnel="vxlan", ip=4, l2population=False, cold=True),
-    Setting(tunnel="vxlan", protocol="tcp"),
-    Setting(same_host=True),
+    Setting(tunnel="vxlan", protocol="tcp", protocols="OpenFlow13,OpenFlow14"),
+    Setting(same_host=True, protocols="OpenFlow13"),
     Setting(tunnel="vlan", ip=4),
     Setting(tunnel="flat", protocol="tcp"),
 )

@@ -104,8 +104,8 @@ class Host(Node):
         return self.run("ovs-vsctl", "--timeout=5", *argv).stdout.strip()
 
     def ofctl(self, *argv: str, text_in: str | None = None) -> str:
-        """Run ovs-ofctl with OpenFlow 1.4 and return what it printed."""
-        return self.run("ovs-ofctl", "-O", "OpenFlow14", *argv, text_in=text_in).stdout
+        """Run ovs-ofctl in the highest version of OpenFlow up to 1.4 that the bridge speaks; return what it printed."""
+        return self.run("ovs-ofctl", "-O", topology.AGENTS_PROTOCOLS, *argv, text_in=text_in).stdout
 
     def appctl(self, *argv: str) -> str:
         """Run ovs-appctl and return what it printed."""

@@ -76,7 +76,7 @@ def describe(host: node.Host, shape: topology.Shape, remotes: Sequence[str]) -> 
 
     OpenFlow ports are those a real agent's bridges get: 1 for the patch, then ports in the order of plugging.
     """
-    lines = [*base(host.site, shape.uplinks), *_bridge("br-int"), *_bridge("br-tun")]
+    lines = [*base(host.site, shape.uplinks), *_bridge("br-int", shape), *_bridge("br-tun", shape)]
     lines += _patch("br-int", "patch-tun", "patch-int") + _patch("br-tun", "patch-int", "patch-tun")
     for number, interface in enumerate(shape.plugged(host.site), start=2):
         lines += _join_trunk(interface) if interface.parent else plug(interface, shape.mtu)
@@ -132,9 +132,8 @@ def base(site: topology.Site, uplinks: Sequence[str] = ("eth1",)) -> list[list[s
     ]
 
 
-def _bridge(name: str) -> list[list[str]]:
-    protocols = "OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14"
-    settings = ["datapath_type=netdev", "fail_mode=secure", f"protocols={protocols}"]
+def _bridge(name: str, shape: topology.Shape) -> list[list[str]]:
+    settings = ["datapath_type=netdev", "fail_mode=secure", f"protocols={shape.protocols}"]
     return [["add-br", name], ["set", "Bridge", name, *settings, "other_config:mac-table-size=50000"]]
 
 

@@ -152,6 +152,10 @@ GUEST2 = Interface(
 )
 
 
+AGENTS_PROTOCOLS = "OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14"
+"""What Neutron's agent lets its bridges speak, as of Zed."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Shape:
     """What can differ from lab to lab."""
@@ -171,6 +175,8 @@ class Shape:
     """Whether each host reaches the underlay by two devices that Open vSwitch bonds (LACP, balance-tcp)."""
     trunk: bool = False
     """Whether the guest is behind a trunk's subport, and no amphora."""
+    protocols: str = AGENTS_PROTOCOLS
+    """The versions of OpenFlow that br-int and br-tun speak, parted by commas."""
 
     @property
     def is_tunnelled(self) -> bool:
