@@ -58,8 +58,9 @@ class Flows:
 
     def _count(self) -> int:
         """Return how many flows the switch says that it has; 0 where it does not say."""
-        counting = ["dump-aggregate" if one == "dump-flows" else one for one in self._command if one != "--no-names"]
+        operands = [self._match] if self._match else []
         try:
+            counting = ofctl.command(self.bridge, ["dump-aggregate"], *operands, names=True)
             found = _FLOW_COUNT.search(process.run(counting, timeout=_PATIENCE))
         except process.ProcessError:
             return 0
