@@ -70,7 +70,7 @@ class NotRunError(ProcessError):
 
 _ENDED_BY_DASHES = ("dpkg-query", "ovs-ofctl", "ping", "systemctl", "tcpdump")
 """Tools that look for options behind their operands, too, as getopt(3) does: `--` ends them."""
-_ENDED_BY_OPERANDS = ("ip",)
+_ENDED_BY_OPERANDS = ("ip", "tc")
 """Tools that look for options in front of their first operand only, so that the others may begin with a dash."""
 
 

@@ -85,7 +85,8 @@ def _of_device(here: local.Local, role: path.Role) -> Iterator[record.Limit]:
 def _rows(name: str) -> tuple[dict[str, object], dict[str, object]]:
     """Return a device's rows in the tables Interface and Port, with whatever columns this version has."""
     try:
-        text = process.run(["ovs-vsctl", "--format=json", "--", "list", "Interface", name, "--", "list", "Port", name])
+        command = process.Command(["ovs-vsctl", "--format=json", "--", "list", "Interface"], name)
+        text = process.run(command.then(["--", "list", "Port"], name))
         documents = [json.loads(line) for line in text.splitlines()]
         first, second = (dict(zip(one["headings"], one["data"][0], strict=True)) for one in documents)
     except (process.ProcessError, ValueError, KeyError, IndexError):  # a port of a bond has another name
@@ -96,7 +97,7 @@ def _rows(name: str) -> tuple[dict[str, object], dict[str, object]]:
 def _dropped(*question: str) -> int | None:
     """Ask the kernel what it has dropped by its traffic control (tc(8)); None where it does not say."""
     try:
-        counts = _DROPPED.findall(process.run(["tc", "-s", *question]))
+        counts = _DROPPED.findall(process.run(process.Command(["tc", "-s"], *question)))
     except process.ProcessError:
         return None
     return sum(int(count) for count in counts) if counts else None

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from .. import errors, path, process
-from . import daemon, dump, flow, pipeline, state
+from . import daemon, dump, flow, ofctl, pipeline, state
 
 _FIXED = {(2, 17): 10, (3, 0): 7, (3, 1): 5, (3, 2): 3, (3, 3): 1}
 """The first patch release of each series that ends such a trace; none before these series does, all after them do."""
@@ -310,7 +310,7 @@ class Switch:
     def _groups(self, bridge: str) -> dict[int, tuple[pipeline.Do, ...]]:
         flows = self._flows(bridge)
         if flows.groups is None:
-            command = ["ovs-ofctl", "--no-names", "-O", dump.VERSIONS, "dump-groups", bridge]
+            command = ofctl.command(bridge, ["dump-groups"])
             flows.groups = {}
             for line in process.run(command, timeout=10).splitlines():
                 if (found := re.match(r"\s*group_id=(\d+)", line)) is not None:

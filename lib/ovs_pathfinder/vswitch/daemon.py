@@ -21,7 +21,9 @@ def version() -> str:
     Raises:
         ProcessError: It does not answer.
     """
-    found = _VERSION.search(process.run(["ovs-appctl", f"--timeout={PATIENCE}", "version"], timeout=PATIENCE + 1))
+    found = _VERSION.search(
+        process.run(process.Command(["ovs-appctl", ("--timeout=", PATIENCE), "version"]), timeout=PATIENCE + 1)
+    )
     return found[1] if found else ""
 
 

@@ -4,9 +4,13 @@ Neutron's packet rate limits are such, in br-int's tables of limits, before the 
 """
 
 import re
+from typing import TYPE_CHECKING
 
 from .. import path, process
-from . import dump
+from . import ofctl
+
+if TYPE_CHECKING:
+    from typing_extensions import LiteralString
 
 _BAND = re.compile(r"^\s*\d+:\s*packet_count:(\d+)", re.MULTILINE)
 _COUNTED = re.compile(r"^meter[:=]\d+ ", re.MULTILINE)
@@ -45,8 +49,8 @@ def _setting(text: str) -> str:
     return " ".join(rest.split()).partition(" ")[2] if found else ""
 
 
-def _ask(what: str, bridge: str, number: int) -> str:
+def _ask(what: "LiteralString", bridge: str, number: int) -> str:
     try:
-        return process.run(["ovs-ofctl", "-O", dump.VERSIONS, what, bridge, f"meter={number}"])
+        return process.run(ofctl.command(bridge, [what], f"meter={number}"))
     except process.ProcessError:
         return ""

@@ -12,7 +12,7 @@ import collections
 import re
 from collections.abc import Mapping, Sequence
 
-from .. import path, words
+from .. import path, process, words
 from . import action, tracing
 
 _RULER = "=" * 20

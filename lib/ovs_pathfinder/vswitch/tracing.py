@@ -6,7 +6,6 @@ ovs-vswitchd works a trace off in its main thread and cannot be stopped at it: t
 import os
 import pathlib
 import time
-from collections.abc import Sequence
 
 from .. import errors, process
 from . import conntrack_loop, daemon
@@ -27,7 +26,7 @@ class Untraced(errors.PathfinderError):
         super().__init__(why)
 
 
-def ask(command: Sequence[str], bridge: str, flow: str, timeout: float, actions: str = "") -> str:
+def ask(command: process.Command, bridge: str, flow: str, timeout: float, actions: str = "") -> str:
     """Return what `ofproto/trace` prints.
 
     Args:
@@ -56,7 +55,7 @@ def ask(command: Sequence[str], bridge: str, flow: str, timeout: float, actions:
     return _watched(command, timeout)
 
 
-def _watched(command: Sequence[str], timeout: float) -> str:
+def _watched(command: process.Command, timeout: float) -> str:
     """Run a trace to its end; give it up where ovs-vswitchd grows or does not answer, and remember that."""
     number = daemon.pid()
     size, end = daemon.resident(number), time.monotonic() + timeout
@@ -69,11 +68,11 @@ def _watched(command: Sequence[str], timeout: float) -> str:
                 why = (
                     f"ovs-vswitchd grew by {grown >> 20} MiB" if grown > _MOST_GROWTH else f"no answer in {timeout:g} s"
                 )
-                raise process.ProcessError(command, None, "", f"{why}; no other trace is begun on this host")
+                raise process.ProcessError(command.words, None, "", f"{why}; no other trace is begun on this host")
     finally:
         tool.stop(0)
     if tool.status:
-        raise process.ProcessError(command, tool.status, *said)
+        raise process.ProcessError(command.words, tool.status, *said)
     return said[0]
 
 
