@@ -48,8 +48,8 @@ def test_no_trace_follows_one_that_did_not_come_back(switch: None, monkeypatch: 
 
 def test_another_ovs_vswitchd_is_asked_again(switch: None, monkeypatch: pytest.MonkeyPatch):
     number = hang()
+    asked = process.Command(["ovs-appctl", "ofproto/trace"], "br-int", FLOW)
     with pytest.raises(process.ProcessError):
-        asked = process.Command(["ovs-appctl", "ofproto/trace"], "br-int", FLOW)
         tracing._watched(asked, 0.2)  # pyright: ignore[reportPrivateUsage]
     os.kill(number, signal.SIGCONT)
     monkeypatch.setattr(daemon, "identity", lambda: "after-a-restart")
