@@ -138,7 +138,7 @@ def restores() -> bool:
     Raises:
         PathfinderError: ovsdb-server does not answer.
     """
-    get = ["ovs-vsctl", "--timeout=5", "--no-wait", "--if-exists", "get", "Open_vSwitch", "."]
+    get: list[LiteralString] = ["ovs-vsctl", "--timeout=5", "--no-wait", "--if-exists", "get", "Open_vSwitch", "."]
     try:
         return "true" in process.run([*get, "other_config:flow-restore-wait"], timeout=8)
     except process.ProcessError as error:
