@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from .. import errors, path, process
+
+if TYPE_CHECKING:
+    from typing_extensions import LiteralString
 
 _COLUMNS = {
     "Open_vSwitch": "ovs_version,external_ids,other_config",
