@@ -150,10 +150,16 @@ def _chance(during: _Count, without: int) -> float:
     It is the one-sided test of Fisher, with the better of the two other rounds taken twice.
     """
     each, passed = during.of, during.passed + 2 * without
-    ways = (
-        math.comb(each, one) * math.comb(2 * each, passed - one) for one in range(during.passed, min(each, passed) + 1)
+    every = _ways(3 * each, passed)
+    return sum(
+        math.exp(_ways(each, one) + _ways(2 * each, passed - one) - every)
+        for one in range(during.passed, min(each, passed) + 1)
     )
-    return sum(ways) / math.comb(3 * each, passed)
+
+
+def _ways(of: int, chosen: int) -> float:
+    """Return the logarithm of the number of ways to choose: of many packets, the number itself has many digits."""
+    return math.lgamma(of + 1) - math.lgamma(chosen + 1) - math.lgamma(of - chosen + 1)
 
 
 def _unclear(trial: record.Trial, problem: str, left: str) -> verdict.Trial:
