@@ -89,8 +89,8 @@ class Boundaries:
             self.wrap(importlib.import_module("urllib3.connection").HTTPConnection, "getresponse", "the answer")
 
 
-def _running(command: Sequence[str], *_: object) -> str:
-    return f"running {_tool(command)}"
+def _running(command: process.Command | Sequence[str], *_: object) -> str:
+    return f"running {_tool(command.words if isinstance(command, process.Command) else command)}"
 
 
 def _starting(command: Sequence[str], *_: object) -> str:

@@ -48,7 +48,8 @@ def test_links_may_be_refused(tmp_path: pathlib.Path):
 
 
 def test_fifo_in_the_place_of_a_log_says_nothing_and_is_named(fifo: pathlib.Path):
-    assert daemon_log.Mark(fifo).since() == ()
+    with pytest.raises(errors.PathfinderError, match="could not be read: it is no regular file"):
+        daemon_log.Mark(fifo).since()
     assert worker_log.read_one([fifo]).problem == f"{fifo} cannot be read (it is no regular file)"
 
 

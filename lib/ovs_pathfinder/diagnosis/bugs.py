@@ -42,12 +42,18 @@ def _refused_tunnel(words: str) -> "Recognise":
 
 
 def hints(found: verdict.Finding, evidence: record.Evidence) -> tuple[str, ...]:
-    """Name, as things to look at, the bugs of the host's agent that may be behind a finding; they accuse nobody."""
+    """Name, as things to look at, the bugs of the host's agent that may be behind a finding; they accuse nobody.
+
+    None of them empties a bridge.
+    """
     return tuple(
         f"Neutron's agent {evidence.agent_version} there may have a known bug: {bug.title} (mended in {bug.releases}, "
         f"unless your distribution mended it before; {bug.source})."
         for bug in defects.AGENTS
-        if found.code in bug.codes and (found.hop or "").endswith(bug.bridge) and bug.affects(evidence.agent_version)
+        if bug.bridge not in evidence.empty_bridges
+        and found.code in bug.codes
+        and (found.hop or "").endswith(bug.bridge)
+        and bug.affects(evidence.agent_version)
     )
 
 

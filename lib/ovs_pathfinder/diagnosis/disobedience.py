@@ -2,6 +2,7 @@
 
 import re
 
+from ..evidence import record
 from . import bugs, limited, reading, stretch, verdict
 from . import case as case_
 
@@ -29,9 +30,15 @@ def known_bug(case: case_.Case, segment: case_.Segment) -> verdict.Finding | Non
             f"Open vSwitch {evidence.ovs_version} on {stretch.who(case, segment)} shows a known bug: {bug.title}. "
             f"{bug.fix}",
             (stretch.counts(case, segment), *struck.proof, *logged[:3], *bug.sources),
-            () if certain else (f"ovs-vswitchd has not logged {bug.logged!r} since the probe began.",),
+            () if certain else (_not_logged(evidence, bug.logged),),
         )
     return None
+
+
+def _not_logged(evidence: record.Evidence, words: str) -> str:
+    if evidence.log_unread:
+        return f"Whether ovs-vswitchd has logged {words!r} is not known: {evidence.log_unread}."
+    return f"ovs-vswitchd has not logged {words!r} since the probe began."
 
 
 def translation_failed(case: case_.Case, segment: case_.Segment) -> verdict.Finding | None:

@@ -2,6 +2,7 @@
 
 from .. import path
 from ..evidence import record
+from ..vswitch import tables
 from . import case as case_
 from . import reading, stretch, verdict
 
@@ -51,18 +52,46 @@ def readdressed(case: case_.Case, segment: case_.Segment) -> verdict.Finding | N
     return None
 
 
-def doubt(case: case_.Case, segment: case_.Segment, found: verdict.Finding) -> verdict.Finding:
-    """Weaken a finding where a flow of somebody else's is on the way, and what it does to the path is not known."""
+def doubt(
+    case: case_.Case, segment: case_.Segment, found: verdict.Finding, *, is_by_flows: bool = False
+) -> verdict.Finding:
+    """Weaken a finding where somebody else's flow may be its cause, and what the path would be without it is unknown.
+
+    Args:
+        case: The case.
+        segment: Where the packets were lost.
+        found: The finding.
+        is_by_flows: Whether it rests on what the flows on the way do.
+    """
     trace = stretch.trace(case, segment)
-    without = trace.without if trace is not None else None
-    if without is None or without.outcome in (*_PASSES, *_ENDS) or found.code == "foreign-flow":
+    if trace is None or found.code == "foreign-flow":
         return found
-    unsure = (
+    unsure = (is_by_flows and _unknown_owner(case, segment, trace)) or _unknown_effect(trace)
+    if not unsure:
+        return found
+    certainty = "likely" if found.certainty == "proven" else found.certainty
+    return found.model_copy(update={"certainty": certainty, "against": (*found.against, unsure)})
+
+
+def _unknown_owner(case: case_.Case, segment: case_.Segment, trace: record.Trace) -> str:
+    """Say that the flows on the way may be anybody's, as the agent's cookie was not read; empty where it was."""
+    evidence = case.evidence(segment.role)
+    known = evidence.agent_cookies if evidence is not None else {}
+    met = {step.bridge for step in trace.steps if step.priority is not None and step.bridge in tables.AGENTS_OWN}
+    unknown = sorted(met - known.keys())
+    if not unknown:
+        return ""
+    return f"The agent's cookie on {' and '.join(unknown)} is not known, so the flows there may be somebody else's."
+
+
+def _unknown_effect(trace: record.Trace) -> str:
+    without = trace.without
+    if without is None or without.outcome in (*_PASSES, *_ENDS):
+        return ""
+    return (
         f"A flow that does not have the agent's cookie is on the way ({_name(without)}), and what the path would be "
         f"without it is not known: {without.reason}."
     )
-    certainty = "likely" if found.certainty == "proven" else found.certainty
-    return found.model_copy(update={"certainty": certainty, "against": (*found.against, unsure)})
 
 
 def _does(case: case_.Case, trace: record.Trace, without: record.Without) -> str:

@@ -82,8 +82,8 @@ def _cause_in_br_int(
     groups = " and ".join(group.name or group.id for group in guarded.port.security_groups) or "no security group"
     if step.priority is None:
         evidence = case.evidence(segment.role)
-        is_bare = step.table == 0 and evidence is not None and "br-int" not in evidence.agent_cookies
-        why = "br-int has no flows of the agent at all" if is_bare else "no flow matches there"
+        is_empty = evidence is not None and step.bridge in evidence.empty_bridges
+        why = f"{step.bridge} has no flows at all" if is_empty else "no flow matches there"
         return "flows-missing", "br-int", why
     if step.table == 0 and segment.sender is None and not case.plan.network.is_tunnelled:
         return "segment-missing", "br-int", f"no flow takes packets of {case.plan.network} to a local VLAN"

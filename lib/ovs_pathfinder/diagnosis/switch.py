@@ -11,7 +11,7 @@ def explain(case: case_.Case, segment: case_.Segment) -> verdict.Finding:
     for rule in _RULES:
         found = rule(case, segment)
         if found is not None:
-            return foreign.doubt(case, segment, found)
+            return foreign.doubt(case, segment, found, is_by_flows=rule in _BY_FLOWS)
     return _unexplained(case, segment)
 
 
@@ -68,3 +68,5 @@ _RULES: tuple[_Rule, ...] = (
     disobedience.never_entered,
     disobedience.disobeys,
 )
+_BY_FLOWS: tuple[_Rule, ...] = (rules.rules_drop, rules.misdirected, disobedience.translation_failed)
+"""Those that rest on what the flows on the way do, whoever wrote them."""

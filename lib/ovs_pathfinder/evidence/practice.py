@@ -11,7 +11,7 @@ from typing import Literal
 
 from .. import errors, path, process
 from ..temporary import journal, mirror
-from ..vswitch import conntrack, coverage, daemon, daemon_log, datapath, flow, wiring
+from ..vswitch import conntrack, coverage, daemon, daemon_log, datapath, dump, flow, wiring
 from . import (
     beacon,
     capture,
@@ -93,6 +93,7 @@ def gather(
         limited = limits.risen(limited, limits.read(here, traces))
         heartbeats = plan.has_heartbeats and not here.vswitchd
         traced = [*after.count(traces, "after"), *extra, *megaflows.reexamined(here, used)]
+        log_lines, log_unread = _logged(logged)
         return record.Evidence(
             run=plan.run,
             unit=unit,
@@ -109,6 +110,7 @@ def gather(
             tunnel_error=here.tunnel_error,
             tunnel_remote=here.tunnel_remote,
             agent_cookies=cookies,
+            empty_bridges=_empty_bridges(traced),
             underlay_route=here.route.device if here.route else "",
             neighbour_state=_neighbour_state(here),
             probe=exchanged.probe,
@@ -121,10 +123,11 @@ def gather(
             heartbeats=megaflows.heartbeats(here, within=_HEARTBEAT) if heartbeats else (),
             drops=coverage.risen(drops, _drops(here)),
             limits=limited,
-            conntrack_full=() if here.vswitchd else tuple(str(one) for one in conntrack.read() if one.is_full),
+            conntrack_full=_full_conntrack(here),
             patches=() if plan.same_host else tuple(wiring.broken_patches(here.switch, ("br-int", here.bridge))),
             mirrors=_mirrors(here),
-            log=logged.since(),
+            log=log_lines,
+            log_unread=log_unread,
             rendezvous=watching.rendezvous(exchanged.first),
             traces=tuple(without.examine(here, cookies, one) for one in traced),
             seconds=round(time.monotonic() - begun, 3),
@@ -337,6 +340,30 @@ def _drops(here: local.Local) -> dict[str, int]:
     except process.ProcessError as error:
         here.problems.append(f"The switch's own drop counters could not be read: {error}.")
         return {}
+
+
+def _empty_bridges(traced: Sequence[record.Trace]) -> tuple[str, ...]:
+    """Return the bridges in which a packet met no flow, as there is none."""
+    missed = {step.bridge: None for one in traced for step in one.steps if step.priority is None}
+    return tuple(bridge for bridge in missed if dump.count(bridge) == 0)
+
+
+def _full_conntrack(here: local.Local) -> tuple[str, ...]:
+    if here.vswitchd:
+        return ()
+    try:
+        return tuple(str(one) for one in conntrack.read() if one.is_full)
+    except errors.PathfinderError as error:
+        here.problems.append(f"Whether conntrack has room is not known: {error}.")
+        return ()
+
+
+def _logged(mark: daemon_log.Mark) -> tuple[tuple[str, ...], str]:
+    """Return what ovs-vswitchd has logged since a moment, and why that is not known; empty where it is."""
+    try:
+        return mark.since(), ""
+    except errors.PathfinderError as error:
+        return (), str(error)
 
 
 def _agent_cookies(here: local.Local) -> dict[str, str]:

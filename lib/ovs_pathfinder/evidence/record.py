@@ -309,6 +309,8 @@ class Evidence(path.Model):
     """The other end of the tunnel port that bears the name Neutron gives to the one towards the other host."""
     agent_cookies: bounds.ByWord[bounds.Word] = pydantic.Field(default_factory=dict[str, str])
     """The cookie that Neutron's agent gives its flows, by bridge: any other flow is not the agent's."""
+    empty_bridges: bounds.Words = ()
+    """Those of the traced bridges that have no flows at all, as after a restart that nothing has followed."""
     underlay_route: bounds.Word = ""
     """The device that the host would use towards the other tunnel end; empty where there is no route."""
     neighbour_state: bounds.Word = ""
@@ -342,6 +344,8 @@ class Evidence(path.Model):
     """Sentences on mirrors of others on the bridges of the path."""
     log: bounds.Lines = ()
     """Warnings and errors that ovs-vswitchd has logged since the probe began."""
+    log_unread: bounds.Line = ""
+    """Why its log could not be read; empty where it was."""
     history: History | None = None
     rendezvous: Rendezvous = Rendezvous()
     problems: bounds.Lines = ()

@@ -1,13 +1,13 @@
 """How full the connection tracking tables are (`ovs-appctl dpctl/ct-get-limits` and others, ovs-dpctl(8))."""
 
-import contextlib
 import pathlib
 import re
 
-from .. import files, path, process
+from .. import errors, files, path, process
 
 _ZONE = re.compile(r"zone=(?P<zone>\d+),\s*limit=(?P<limit>\d+),\s*count=(?P<count>\d+)")
 _KERNEL = pathlib.Path("/proc/sys/net/netfilter")
+_SOURCES = 3
 
 
 class Occupancy(path.Model):
@@ -35,15 +35,28 @@ def parse_limits(text: str) -> list[Occupancy]:
 
 
 def read() -> list[Occupancy]:
-    """Ask the datapath, and the kernel where its conntrack is there; what does not answer is left out."""
+    """Ask the datapath, and the kernel where its conntrack is there; not each release and datapath knows each answer.
+
+    Raises:
+        PathfinderError: None of them answers, so that nothing is known.
+    """
     found: list[Occupancy] = []
-    with contextlib.suppress(process.ProcessError):
+    failures: list[str] = []
+    try:
         found += parse_limits(process.run(["ovs-appctl", "dpctl/ct-get-limits"]))
-    with contextlib.suppress(process.ProcessError, ValueError):  # the kernel's datapath does not know these two
+    except process.ProcessError as error:
+        failures.append(str(error))
+    try:
         count = int(process.run(["ovs-appctl", "dpctl/ct-get-nconns"]))
         limit = int(process.run(["ovs-appctl", "dpctl/ct-get-maxconns"]))
         found.append(Occupancy(table="the datapath's conntrack", count=count, limit=limit))
-    with contextlib.suppress(OSError, ValueError):
+    except (process.ProcessError, ValueError) as error:  # the kernel's datapath does not know these two
+        failures.append(str(error))
+    try:
         count, limit = (int(files.text(_KERNEL / f"nf_conntrack_{name}")) for name in ("count", "max"))
         found.append(Occupancy(table="the kernel's conntrack", count=count, limit=limit))
+    except (OSError, ValueError) as error:
+        failures.append(str(error))
+    if len(failures) == _SOURCES:
+        raise errors.PathfinderError(failures[0])
     return found

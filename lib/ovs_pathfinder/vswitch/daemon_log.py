@@ -4,7 +4,7 @@ import os
 import pathlib
 import re
 
-from .. import files
+from .. import errors, files
 
 _LINE = re.compile(r"^\S+\|\d+\|[^|]*\|(?P<level>WARN|ERR|EMER)\|")
 _MOST_BYTES = 256 * 1024
@@ -32,9 +32,12 @@ class Mark:
         return found.st_ino, found.st_size
 
     def since(self) -> tuple[str, ...]:
-        """Return the warnings and errors written since, the first 20, each cut at 400 characters; none if unreadable.
+        """Return the warnings and errors written since, the first 20, each cut at 400 characters.
 
         A log that was rotated meanwhile is read from its beginning.
+
+        Raises:
+            PathfinderError: The log cannot be read, so that nothing is known of what ovs-vswitchd has written.
         """
         identity, size = self._about()
         start = self._size if identity == self._identity and size >= self._size else 0
@@ -42,7 +45,7 @@ class Mark:
             with files.open_regular(self._log) as stream:
                 stream.seek(start)
                 text = stream.read(_MOST_BYTES).decode(errors="replace")
-        except OSError:
-            return ()
+        except OSError as error:
+            raise errors.PathfinderError(f"{self._log} could not be read: {error.strerror or error}") from error
         found = [line[:_LONGEST] for line in text.splitlines() if _LINE.match(line)]
         return tuple(found[:_MOST_LINES])

@@ -28,6 +28,17 @@ _FLOW_COUNT = re.compile(r"flow_count=(\d+)")
 _LOG_LINE = re.compile(r"\S+\|\d+\|\w+\|[A-Z]+\|")
 
 
+def count(bridge: str, match: str = "") -> int | None:
+    """Return how many flows the switch says that it has, as narrow as `match` or narrower; None where it is silent."""
+    operands = [match] if match else []
+    try:
+        counting = ofctl.command(bridge, ["dump-aggregate"], *operands, names=True)
+        found = _FLOW_COUNT.search(process.run(counting, timeout=_PATIENCE))
+    except process.ProcessError:
+        return None
+    return int(found[1]) if found else None
+
+
 class Flows:
     """The flows of one bridge, asked for as they are read."""
 
@@ -52,19 +63,9 @@ class Flows:
         if not self.strange:
             return ""
         line = " ".join(self.strange[0].decode(errors="replace").split())[:100]
-        missing = self._count() - self.read
+        missing = (count(self.bridge, self._match) or 0) - self.read
         many = words.many(missing, "flow") if missing > 0 else "some flows"
         return f"{many} of {self.bridge} could not be read: ovs-ofctl printed {line!r}"
-
-    def _count(self) -> int:
-        """Return how many flows the switch says that it has; 0 where it does not say."""
-        operands = [self._match] if self._match else []
-        try:
-            counting = ofctl.command(self.bridge, ["dump-aggregate"], *operands, names=True)
-            found = _FLOW_COUNT.search(process.run(counting, timeout=_PATIENCE))
-        except process.ProcessError:
-            return 0
-        return int(found[1]) if found else 0
 
     def begin(self) -> None:
         """Let the switch begin to answer while something else is done; `cancel` it if it is not read after all."""

@@ -1,5 +1,7 @@
 """Known bugs are named where their version, their effect and their log agree, and not on a version's word alone."""
 
+from typing import Any
+
 import pytest
 
 from ovs_pathfinder import path
@@ -26,11 +28,18 @@ def tracked(outcome: record.Outcome = "failed") -> record.Trace:
     return made.model_copy(update={"steps": steps})
 
 
-def world(version: str, *, log: tuple[str, ...] = LOGGED, lost: int = 5, outcome: record.Outcome = "failed") -> World:
+def world(
+    version: str,
+    *,
+    log: tuple[str, ...] = LOGGED,
+    log_unread: str = "",
+    lost: int = 5,
+    outcome: record.Outcome = "failed",
+) -> World:
     traces = (build.trace("forward", "forwarded", *build.OUT, stuck_at=2), tracked(outcome))
     return World(
         lost_after={("forward", "source-port"): lost},
-        source={"ovs_version": version, "traces": traces, "log": log},
+        source={"ovs_version": version, "traces": traces, "log": log, "log_unread": log_unread},
     )
 
 
@@ -55,6 +64,13 @@ def test_without_its_line_in_the_log_it_is_only_likely() -> None:
 
     assert (found.code, found.certainty) == ("switch-known-bug", "likely")
     assert "has not logged 'over max translation depth'" in " ".join(found.findings[0].against)
+
+
+def test_a_log_that_could_not_be_read_is_not_said_to_lack_a_line() -> None:
+    unread = diagnosis(world("2.16.0", log=(), log_unread="ovs-vswitchd.log could not be read: Permission denied"))
+
+    assert unread.certainty == "likely"
+    assert "is not known: ovs-vswitchd.log could not be read" in " ".join(unread.findings[0].against)
 
 
 @pytest.mark.parametrize("version", ["2.16.4", "3.1.0", "", "2.16.0-rc"])
@@ -144,3 +160,20 @@ def test_releases_of_the_agent_are_compared_within_their_series(id_: str, versio
     (bug,) = (one for one in defects.AGENTS if one.id == id_)
 
     assert bug.affects(version) is affected
+
+
+def test_an_empty_bridge_is_told_as_one_and_no_bug_of_the_agent_is_hinted_at() -> None:
+    lost: dict[build.Station, int] = {("forward", "source-port"): 5}
+    traces: dict[tuple[path.Role, path.Direction], record.Trace] = {
+        ("source", "forward"): build.trace("forward", "dropped", "br-int 0 -")
+    }
+    host: dict[str, Any] = {"agent_version": "2:24.0.0-1", "agent_cookies": {}}
+
+    empty = diagnosis(World(lost_after=lost, traces=traces, source={**host, "empty_bridges": ("br-int",)}))
+    other = diagnosis(World(lost_after=lost, traces=traces, source=host))
+
+    assert (empty.code, empty.hop, empty.certainty) == ("flows-missing", "source-br-int", "proven")
+    assert "br-int has no flows at all" in empty.summary
+    assert not any("known bug" in line for line in empty.findings[0].next)
+    assert "no flow matches there" in other.summary
+    assert any("known bug" in line for line in other.findings[0].next)

@@ -56,6 +56,16 @@ def test_of_a_flow_whose_absence_could_not_be_traced_nothing_is_proven_either_wa
     assert "conj_id=7 is not known" in found.findings[0].against[-1]
 
 
+def test_where_the_agent_s_cookie_is_not_known_no_flow_is_proven_to_be_the_cause() -> None:
+    own = build.trace("forward", "dropped", *ANTI_SPOOFING)
+
+    known, unknown = judged(own), judged(own, source={"agent_cookies": {"br-tun": "0x74"}})
+
+    assert (known.code, known.certainty) == ("source-address-wrong", "proven")
+    assert (unknown.code, unknown.certainty) == ("source-address-wrong", "likely")
+    assert "The agent's cookie on br-int is not known" in unknown.findings[0].against[-1]
+
+
 @pytest.mark.parametrize("owner", ["perhaps-agent", "charm"])
 def test_a_flow_that_may_be_the_agent_s_or_is_the_charm_s_is_never_proven_to_be_foreign(owner: str) -> None:
     found = judged(foreign("dropped", "forwarded", owner=owner))

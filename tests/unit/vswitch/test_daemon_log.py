@@ -2,6 +2,9 @@
 
 import pathlib
 
+import pytest
+
+from ovs_pathfinder import errors
 from ovs_pathfinder.vswitch import daemon_log
 
 OLD = "2026-11-22T10:00:00.001Z|00001|bridge|WARN|old\n"
@@ -46,8 +49,9 @@ def test_a_log_that_was_emptied_in_place_is_read_from_its_beginning(tmp_path: pa
     assert mark.since() == (FAILED.strip(),)
 
 
-def test_no_log_is_nothing_to_tell(tmp_path: pathlib.Path) -> None:
-    assert daemon_log.Mark(tmp_path / "none.log").since() == ()
+def test_of_a_log_that_cannot_be_read_nothing_is_known(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(errors.PathfinderError, match=r"none\.log could not be read: No such file"):
+        daemon_log.Mark(tmp_path / "none.log").since()
 
 
 def test_a_flood_of_warnings_is_cut(tmp_path: pathlib.Path) -> None:
