@@ -231,6 +231,16 @@ def test_actions_say_one_sentence_whatever_the_databags_hold(data: dict[str, Any
     assert "\n" not in failure
 
 
+@pytest.mark.parametrize("code", ["", "no-such-code", "<b>"])
+def test_code_of_a_trunk_is_one_that_a_trunk_can_have(code: str):
+    data = copy.deepcopy(SITUATIONS[1])
+    data[NEAR][0]["devices"]["source"]["trunk"]["fault"] = code
+    said = [one.wrong for one in wire.left(NEAR, json.dumps(data[NEAR][0]))]
+
+    assert [bool(one) for one in said] == [bool(code)]
+    assert refusal(*written(data)) == ""
+
+
 MANY = tuple(f"a1b2c3d4/{number}" for number in range(100_000))
 
 

@@ -153,7 +153,7 @@ def reading(where: str | os.PathLike[str]) -> Generator[Reader]:
     """
     with contextlib.ExitStack() as opened:
         try:
-            file = opened.enter_context(files.open_regular(where))
+            file = opened.enter_context(files.open_kept(where))
             reader = Reader(file, str(where))
         except OSError as error:
             why = error.strerror or error

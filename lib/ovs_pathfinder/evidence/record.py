@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import pydantic
 
 from .. import bounds, path
-from ..vswitch import cookie
+from ..vswitch import cookie, trunk
 
 EVIDENCE_VERSION = 1
 
@@ -213,7 +213,7 @@ class Trunk(path.Model):
     """Its end on the trunk's bridge."""
     vlan: bounds.Vlan | None = None
     """The VLAN tag of the port's packets on the guest's device, by Neutron; None for the parent's, which have none."""
-    fault: bounds.Word = ""
+    fault: trunk.Fault | Literal[""] = ""
     """The code of what is wrong there; empty where all is well."""
     problem: bounds.Line = ""
     """The same as a sentence without its full stop."""

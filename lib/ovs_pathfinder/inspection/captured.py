@@ -47,9 +47,6 @@ def _nowhere(wanted: subjects.Wanted, plan: path.Plan | None, text: str) -> str:
 
 def _read(where: pathlib.Path, number: int) -> bytes:
     """Return the frame of that number."""
-    if not where.is_file():
-        kind = "is no file" if where.exists() else "does not exist on this host"
-        raise errors.PathfinderError(f"{where} {kind}; name a capture by its whole path, as tcpdump -w has written it")
     count = 0
     with pcap.reading(where) as reader:
         for one in reader:

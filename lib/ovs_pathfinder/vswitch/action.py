@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from .. import path
 
 _PORT = re.compile(r"[A-Za-z0-9_.:@-]+")
-_VID = re.compile(r"\bvid=(\d+)")
+_VID = re.compile(r"\bvid=([0-9]{1,4})\b")
+_DEEPEST = 32
+"""Lists of actions within one another: more than ovs-vswitchd makes, and fewer than Python can follow."""
 _SAMPLED = ("sFlow", "ipfix", "flow_sample")
 """What `userspace` hands over for statistics alone."""
 
@@ -113,9 +115,11 @@ class _Way:
 class _Packet:
     """One copy of the packet, on its way through a list of actions."""
 
-    def __init__(self, way: _Way, vlans: tuple[int, ...]) -> None:
+    def __init__(self, way: _Way, vlans: tuple[int, ...], depth: int = 0) -> None:
         self.way = way
         self.vlans = vlans
+        self.depth = depth
+        """In how many lists of actions these actions are."""
         self.remote = ""
         self.key: int | None = None
         """With `remote`, the tunnel header that the next packet out gets."""
@@ -128,6 +132,9 @@ class _Packet:
 
     def meet(self, text: str) -> None:
         """Follow this copy through actions, and a further copy through each list of actions within them."""
+        if self.depth > _DEEPEST:
+            self.way.unknown.append(f"actions nest deeper than {_DEEPEST} lists")
+            return
         for part in split(text):
             name, bracket, inner = part.partition("(")
             decoder = _DECODERS.get(name)
@@ -143,7 +150,7 @@ class _Packet:
 
     def copy(self) -> "_Packet":
         """Return another packet that is like this one."""
-        other = _Packet(self.way, self.vlans)
+        other = _Packet(self.way, self.vlans, self.depth + 1)
         other.remote, other.key, other.pushed, other.tunnel_port = self.remote, self.key, self.pushed, self.tunnel_port
         return other
 
@@ -282,5 +289,5 @@ def _outer_destination(fields: str) -> str:
 
 
 def _key(fields: str) -> int | None:
-    found = re.search(r"(?:tun_id|key|vni)=(0x[0-9a-fA-F]+|\d+)", fields)
-    return int(found[1], 0) if found else None
+    found = re.search(r"(?:tun_id|key|vni)=(0x[0-9a-fA-F]{1,16}|[0-9]{1,20})\b", fields)
+    return _number(found[1]) if found else None

@@ -8,7 +8,7 @@ from . import database
 
 _HEADING = re.compile(r"^---- (?P<name>.+) ----$")
 _NUMBER = re.compile(
-    r"^(?:bond may use recirculation: \w+, Recirc-ID : |lb_output action: \w+, bond-id: )(?P<number>\d+)$"
+    r"^(?:bond may use recirculation: \w+, Recirc-ID : |lb_output action: \w+, bond-id: )(?P<number>[0-9]{1,10})$"
 )
 _MEMBER = re.compile(r"^(?:member|slave) (?P<name>.+): (?P<state>enabled|disabled)$")
 _ACTIVE = re.compile(r"^active (?:member|slave)$")

@@ -1,7 +1,8 @@
 """What ovsdb-server knows: bridges, ports, interfaces (ovs-vsctl(8), ovs-vswitchd.conf.db(5))."""
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from .. import errors, path, process
@@ -129,8 +130,35 @@ def tables(columns: Mapping[str, str]) -> dict[str, list[Mapping[str, Any]]]:
     Raises:
         PathfinderError: Open vSwitch is not installed, ovsdb-server does not answer, or it has no such column.
     """
-    documents = (json.loads(line) for line in _ask(columns).splitlines() if line.strip())
-    return {table: _rows(document) for table, document in zip(columns, documents, strict=True)}
+    return _tables(_ask(columns), columns)
+
+
+@contextlib.contextmanager
+def understood() -> Generator[None]:
+    """Read what ovs-vsctl printed within this context.
+
+    Raises:
+        PathfinderError: It is damaged, or of other types than its columns have.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        first = str(error).splitlines()[:1] or [type(error).__name__]
+        raise errors.PathfinderError(
+            "what ovs-vsctl prints of this host's switch cannot be understood, so nothing can be said about it "
+            f"({first[0][:200]}); look at it: ovs-vsctl --format=json list Interface"
+        ) from error
+
+
+def _tables(text: str, columns: Mapping[str, str]) -> dict[str, list[Mapping[str, Any]]]:
+    with understood():
+        documents = [json.loads(line) for line in text.splitlines() if line.strip()]
+        found = {table: _rows(document) for table, document in zip(columns, documents, strict=True)}
+        for table, rows in found.items():
+            wanted = set(columns[table].split(","))
+            if any(wanted - row.keys() for row in rows):
+                raise ValueError(f"columns of the table {table} are missing")
+        return found
 
 
 def restores() -> bool:
@@ -179,9 +207,19 @@ def _ask(columns: Mapping[str, str]) -> str:
 
 
 def parse(text: str) -> Switch:
-    """Read the JSON documents of `ovs-vsctl --format=json … list`, one for each table of `_COLUMNS`."""
-    documents = [json.loads(line) for line in text.splitlines() if line.strip()]
-    switch, bridges, ports, interfaces = (_rows(document) for document in documents)
+    """Read the JSON documents of `ovs-vsctl --format=json … list`, one for each table of `_COLUMNS`.
+
+    Raises:
+        PathfinderError: They are damaged.
+    """
+    with understood():
+        return _switch(*(_rows(json.loads(line)) for line in text.splitlines() if line.strip()))
+
+
+_Rows = list[Mapping[str, Any]]
+
+
+def _switch(switch: _Rows, bridges: _Rows, ports: _Rows, interfaces: _Rows) -> Switch:
     about: Mapping[str, Any] = switch[0] if switch else {}
     port_of = {uuid: port for port in ports for uuid in members(port["interfaces"])}
     bridge_of = {uuid: bridge["name"] for bridge in bridges for uuid in members(bridge["ports"])}

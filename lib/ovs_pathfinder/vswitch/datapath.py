@@ -7,13 +7,13 @@ from .. import path, process
 
 _PORT = re.compile(r"^\s+(?P<name>\S+) (?P<ofport>\d+)/(?P<port>\d+|none): \((?P<type>[^:)]+)")
 _FLOW = re.compile(
-    r"^(?:ufid:(?P<ufid>[0-9a-f-]+), )?(?P<key>.*?), packets:(?P<packets>\d+), bytes:(?P<bytes>\d+), "
+    r"^(?:ufid:(?P<ufid>[0-9a-f-]+), )?(?P<key>.*?), packets:(?P<packets>[0-9]{1,20}), bytes:(?P<bytes>[0-9]{1,20}), "
     r"used:(?P<used>[^,]+)(?:, flags:[^,]*)?(?:, (?:offloaded:(?P<offloaded>[^,]*)|dp:(?P<dp>[^,]+)))*, "
     r"actions:(?P<actions>.*?)(?:, dp-extra-info:.*)?$"
 )
 
 _TUPLE = re.compile(r"\bct_tuple6\([^)]*\)")
-_DUMP = re.compile(r"dump duration\s*:\s*(\d+)ms")
+_DUMP = re.compile(r"dump duration\s*:\s*(\d{1,9})ms")
 _ANSWER = 0.05
 """Seconds that an answer of vswitchd may be late."""
 
@@ -58,7 +58,8 @@ class Megaflow(path.Model):
         found = re.search(r"ct_mark\((?P<mark>0x[0-9a-f]+|\d+)(?:/(?P<mask>0x[0-9a-f]+|\d+))?\)", self.key)
         if found is None:
             return False
-        return bool(int(found["mark"], 0) & int(found["mask"] or "0xffffffff", 0) & 1)
+        mark, mask = _number(found["mark"]), _number(found["mask"] or "0xffffffff")
+        return mark is not None and mask is not None and bool(mark & mask & 1)
 
     @property
     def readable(self) -> str:
@@ -72,7 +73,7 @@ class Megaflow(path.Model):
     @property
     def age(self) -> float | None:
         """Seconds since it was last used; None where it never was."""
-        found = re.match(r"^([0-9.]+)s$", self.used)
+        found = re.match(r"^([0-9]{1,12}(?:\.[0-9]{1,9})?)s$", self.used)
         return float(found[1]) if found else None
 
 

@@ -216,14 +216,13 @@ class Snapshot:
     def _opened(self) -> Generator[IO[bytes]]:
         """Open a regular file, and nothing that could block or do something when it is opened."""
         try:
-            opened = files.open_regular(self.file, buffering=0)
+            with files.open_kept(self.file, buffering=0) as stream:
+                yield stream
         except files.NotRegularError as error:
             message = f"{self.file} is no regular file, so it is no snapshot; name a file"
             raise errors.PathfinderError(message) from error
         except OSError as error:
             raise errors.PathfinderError(f"the snapshot {self.file} cannot be read: {error.strerror}") from error
-        with opened as stream:
-            yield stream
 
     def _check_first(self, stream: IO[bytes]) -> None:
         first = stream.read(100).partition(b"\n")[0].rstrip(b"\r")
@@ -284,7 +283,7 @@ class Snapshot:
     def _json(self, content: bytes) -> dict[str, Any]:
         try:
             found = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._damaged("a line that describes the switch is no JSON") from error
         if not isinstance(found, dict):
             raise self._damaged("a line that describes the switch is not as it should be")

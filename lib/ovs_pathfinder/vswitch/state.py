@@ -157,15 +157,16 @@ def read_database() -> State:
 
 
 def _state(rows: Mapping[str, list[Mapping[str, Any]]]) -> State:
-    (about,) = rows["Open_vSwitch"]
-    return State(
-        host=about["external_ids"].get("hostname", "") or socket.gethostname(),
-        taken=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        other_config=about["other_config"],
-        external_ids=about["external_ids"],
-        bridges=tuple(_bridge(row) for row in sorted(rows["Bridge"], key=lambda row: str(row["name"]))),
-        ports=_ports(rows),
-    )
+    with database.understood():
+        (about,) = rows["Open_vSwitch"]
+        return State(
+            host=about["external_ids"].get("hostname", "") or socket.gethostname(),
+            taken=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            other_config=about["other_config"],
+            external_ids=about["external_ids"],
+            bridges=tuple(_bridge(row) for row in sorted(rows["Bridge"], key=lambda row: str(row["name"]))),
+            ports=_ports(rows),
+        )
 
 
 def ofports() -> dict[tuple[str, str], tuple[int | None, int | None]]:

@@ -18,8 +18,8 @@ from . import action, tracing
 _RULER = "=" * 20
 _STEP = re.compile(r"^\s*(?P<table>\d{1,3})\. (?P<rest>\S.*)$")
 _BRIDGE = re.compile(r'^\s*bridge\("(?P<name>[^"]+)"\)')
-_FLOW = re.compile(r"^(?:(?P<match>.*), )?priority (?P<priority>\d+)(?:, cookie (?P<cookie>0x[0-9a-f]+))?$")
-_RESUMED = re.compile(r"^recirc\((?P<number>0x[0-9a-f]+|\d+)\)")
+_FLOW = re.compile(r"^(?:(?P<match>.*), )?priority (?P<priority>[0-9]{1,5})(?:, cookie (?P<cookie>0x[0-9a-f]+))?$")
+_RESUMED = re.compile(r"^recirc\((?P<number>0x[0-9a-f]{1,8}|[1-9][0-9]{0,9}|0)\)")
 _FORKS = re.compile(r"^ct\(.*\btable=\d")
 _UNTRACED = "-> Failed to trace the conntrack forked pipeline"
 _CONTROLLER = re.compile(r"^(?:CONTROLLER\b|controller\b)")

@@ -37,12 +37,13 @@ def foreign_mirrors(ours: str) -> Iterator[str]:
     rows = database.tables(
         {"Bridge": "name,mirrors", "Mirror": "_uuid,name,output_port,output_vlan,external_ids", "Port": "_uuid,name"}
     )
-    ports = {row["_uuid"]: str(row["name"]) for row in rows["Port"]}
-    bridges = {uuid: str(row["name"]) for row in rows["Bridge"] for uuid in database.members(row["mirrors"])}
-    for row in rows["Mirror"]:
-        if ours not in row["external_ids"]:
-            bridge = bridges.get(row["_uuid"], "no bridge")
-            yield f"mirror {row['name']} of {bridge} copies packets to {_target(row, ports)}"
+    with database.understood():
+        ports = {row["_uuid"]: str(row["name"]) for row in rows["Port"]}
+        bridges = {uuid: str(row["name"]) for row in rows["Bridge"] for uuid in database.members(row["mirrors"])}
+        for row in rows["Mirror"]:
+            if ours not in row["external_ids"]:
+                bridge = bridges.get(row["_uuid"], "no bridge")
+                yield f"mirror {row['name']} of {bridge} copies packets to {_target(row, ports)}"
 
 
 def _target(row: Mapping[str, Any], ports: Mapping[str, str]) -> str:

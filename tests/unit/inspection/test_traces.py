@@ -236,9 +236,11 @@ def test_a_file_that_holds_no_such_packet_is_refused_in_one_sentence(
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a number beyond the end": ({"file": str(PINGS), "packet": 10_000, "port": "o-hm0"}, "packet 10000 is asked for"),
-    "no file": ({"file": "/nonexistent/a.pcap", "port": "o-hm0"}, "does not exist on this host"),
-    "a folder": ({"file": "/", "port": "o-hm0"}, "is no file"),
-    "a device as a file": ({"file": "/dev/zero", "port": "o-hm0"}, "is no file"),
+    "no file": ({"file": "/nonexistent/a.pcap", "port": "o-hm0"}, "cannot be read: No such file"),
+    "a folder": ({"file": "/", "port": "o-hm0"}, "is no regular file"),
+    "a device as a file": ({"file": "/dev/zero", "port": "o-hm0"}, "is no regular file"),
+    "a name of 1,020 bytes": ({"file": "/" + "\U00010348" * 254, "port": "o-hm0"}, "File name too long"),
+    "memory as a file": ({"file": "/proc/self/mem", "port": "o-hm0"}, "it is empty, or is not kept on a disk"),
     "nowhere": ({"file": str(PINGS)}, "came in is not known; give the port"),
     "another host's port": ({**TYPED, **MAC, "port": "tap93fff561-bf"}, "has no port 'tap93fff561-bf'; it has o-hm0"),
     "metacharacters": ({**TYPED, **MAC, "port": "o-hm0; rm -rf /"}, "has no port 'o-hm0; rm -rf /'"),

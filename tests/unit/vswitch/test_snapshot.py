@@ -106,7 +106,7 @@ def test_a_bridge_that_could_not_be_read_to_its_end_is_told(tmp_path: pathlib.Pa
 
 Spoil = Callable[[str], str]
 BAD: dict[str, tuple[Spoil, str]] = {
-    "empty": (lambda text: "", "is no snapshot of ovs-pathfinder: it does not begin as one"),
+    "empty": (lambda text: "", "cannot be read: it is empty, or is not kept on a disk"),
     "foreign": (lambda text: "root:secret:19000:0\n" + text, "is no snapshot of ovs-pathfinder"),
     "no number": (lambda text: text.replace("snapshot 1", "snapshot one", 1), "is no snapshot of ovs-pathfinder"),
     "newer": (lambda text: text.replace("snapshot 1", "snapshot 2", 1), "is a snapshot of version 2, and this charm"),
