@@ -147,20 +147,26 @@ def clean_up(found: Sequence[sweep.Found], latest: str, *, dry_run: bool) -> Res
     """
     undone = [one for one in found if one.outcome is not None and one.outcome.state != "conflict"]
     conflicts = [one for one in found if one.outcome is not None and one.outcome.state == "conflict"]
-    left = [one for one in found if one.outcome is None]
+    left = [one for one in found if one.outcome is None and not one.owner]
+    others = [one for one in found if one.owner]
     if not found:
         summary = "Nothing is left behind on this unit."
+    elif len(others) == len(found):
+        summary = "Nothing of this unit's is left behind."
     elif dry_run:
         summary = f"{_many(found)} in the journal; nothing was undone."
     else:
         summary = f"{_many(undone)} undone, {len(left)} left."
     if conflicts:
         summary += f" {_many(conflicts)} left alone, as others have changed the same since; not looked at any more."
+    if others:
+        summary += f" {_many(others)} of other units on this host left to them."
     results = {
         "summary": summary,
         "undone": _lines(undone),
         "conflicts": _lines(conflicts),
         "found" if dry_run else "left": _lines(left),
+        "others": _lines(others),
         "latest": "" if found else latest,
     }
     return {key: value for key, value in results.items() if value}

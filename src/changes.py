@@ -14,19 +14,26 @@ from ovs_pathfinder.vswitch import database
 Log = Callable[[str], None]
 
 
+def book(charm: ops.CharmBase) -> journal.Journal:
+    """Return the host's journal, for what this unit makes."""
+    return journal.Journal(unit=charm.unit.name)
+
+
 def longest(charm: ops.CharmBase) -> int:
     """Return for how many seconds a change may live, as configured."""
     return parameters.read(parameters.Configuration, charm.config).max_change_duration
 
 
-def swept(charm: ops.CharmBase, *, everything: bool = False, dry_run: bool = False) -> list[sweep.Found]:
+def swept(
+    charm: ops.CharmBase, *, everything: bool = False, leaving: bool = False, dry_run: bool = False
+) -> list[sweep.Found]:
     """Undo what is left of earlier actions; port security too, where the credentials for it are there."""
-    return sweep.sweep(journal.Journal(), _credentials(charm), everything=everything, dry_run=dry_run)
+    return sweep.sweep(book(charm), _credentials(charm), everything=everything, leaving=leaving, dry_run=dry_run)
 
 
-def orphaned(*, dry_run: bool) -> list[sweep.Found]:
+def orphaned(charm: ops.CharmBase, *, dry_run: bool) -> list[sweep.Found]:
     """Undo what is unmistakably this charm's own, though no journal knows it."""
-    return sweep.orphans(journal.Journal(), dry_run=dry_run)
+    return sweep.orphans(book(charm), dry_run=dry_run)
 
 
 def _credentials(charm: ops.CharmBase) -> cloud.Credentials | None:
@@ -44,7 +51,7 @@ def try_flows(charm: ops.CharmBase, plan: path.Plan, wanted: parameters.TryFlows
         _settings(wanted),
         at=wanted.at,
         wait=wanted.wait,
-        book=journal.Journal(),
+        book=book(charm),
         longest=longest(charm),
         log=log,
     )
@@ -61,7 +68,7 @@ def try_port_security(
         of=wanted.port,
         settle=wanted.settle,
         credentials=credentials.read(charm),
-        book=journal.Journal(),
+        book=book(charm),
         longest=longest(charm),
         log=log,
     )
@@ -81,7 +88,7 @@ def inject(charm: ops.CharmBase, plan: path.Plan | None, wanted: parameters.Inje
         )
     kind = injection.prepare(wanted.flows, wanted.bridge, database.read(), plan, allow_broad=wanted.allow_broad)
     run = plan.run if plan else ""
-    return protocol.leave(journal.Journal(), kind, seconds=wanted.duration, action="inject-flows", run=run)
+    return protocol.leave(book(charm), kind, seconds=wanted.duration, action="inject-flows", run=run)
 
 
 _BY = {"action": "its action", "guard": "its guard", "sweep": "a sweep"}

@@ -57,6 +57,8 @@ class PathfinderCharm(ops.CharmBase):
             self.on.leader_elected,
         ):
             framework.observe(event, self._on_credentials)
+        for event in (self.on.install, self.on.start, self.on.upgrade_charm):
+            framework.observe(event, self._on_arrival)
         for event in (self.on.start, self.on.upgrade_charm, self.on.update_status):
             framework.observe(event, self._on_sweep)
         framework.observe(self.on.stop, self._on_end)
@@ -72,20 +74,29 @@ class PathfinderCharm(ops.CharmBase):
         for name in INSPECTIONS:
             framework.observe(self.on[name].action, self._on_inspection)
 
+    def _on_arrival(self, _: ops.EventBase) -> None:
+        """Write down that this unit lives here: another one of the host that goes leaves alone what is not its own."""
+        from ovs_pathfinder.temporary import journal
+
+        try:
+            journal.Journal(unit=self.unit.name).register(self.charm_dir)
+        except OSError:
+            logger.exception("the folder of this host's units cannot be written")
+
     def _on_sweep(self, _: ops.EventBase) -> None:
         for sentence in _sweep(self):
             logger.warning("%s", sentence)
 
     def _on_end(self, event: ops.EventBase) -> None:
-        """Undo everything while this unit still can; Juju tries a hook that failed again."""
-        left = _sweep(self, everything=True)
+        """Undo what is this unit's own, the last unit of a host everything; Juju tries a hook that failed again."""
+        left = _sweep(self, leaving=True)
         if left:
             logger.error("the unit cannot go while a temporary change is left: %s", "; ".join(left))
             sys.exit(1)
         if isinstance(event, ops.RemoveEvent):
             from ovs_pathfinder.temporary import journal
 
-            journal.Journal().remove()
+            journal.Journal(unit=self.unit.name).remove()
 
     def _on_facts(self, _: ops.EventBase) -> None:
         import exchange
@@ -102,7 +113,7 @@ class PathfinderCharm(ops.CharmBase):
 
     def _on_collect_status(self, event: ops.CollectStatusEvent) -> None:
         """Say what is missing without blocking: a unit can be probed whether or not it can plan."""
-        left = _left_behind()
+        left = _left_behind(self.unit.name)
         if left:
             event.add_status(
                 ops.BlockedStatus(f"not undone: {left} temporary change{'s' if left > 1 else ''}; run clean-up")
@@ -225,7 +236,7 @@ class PathfinderCharm(ops.CharmBase):
 
             wanted = parameters.read(parameters.CleanUp, event.params)
             found = changes.swept(self, everything=True, dry_run=wanted.dry_run)
-            found += changes.orphaned(dry_run=wanted.dry_run)
+            found += changes.orphaned(self, dry_run=wanted.dry_run)
             results = answers.clean_up(found, changes.latest(), dry_run=wanted.dry_run)
             reply.give(results)
             if "left" in results and not wanted.dry_run:
@@ -255,8 +266,8 @@ class PathfinderCharm(ops.CharmBase):
             reply.fail(found.left)
 
 
-def _left_behind() -> int:
-    """Return how many changes are in the journal though neither an action nor a guard sees to them any more."""
+def _left_behind(unit: str) -> int:
+    """Return how many changes, other units' aside, neither an action nor a guard sees to any more."""
     from ovs_pathfinder.temporary import place
 
     if not place.open_entries(place.directory()):
@@ -264,12 +275,14 @@ def _left_behind() -> int:
     from ovs_pathfinder.temporary import journal
 
     try:
-        return sum(bool(entry.conflict or entry.error) for entry in journal.Journal().entries())
+        book = journal.Journal(unit=unit)
+        others = book.others()
+        return sum(bool(entry.conflict or entry.error) for entry in book.entries() if entry.unit not in others)
     except errors.PathfinderError:
         return 1
 
 
-def _sweep(charm: ops.CharmBase, *, everything: bool = False) -> list[str]:
+def _sweep(charm: ops.CharmBase, *, leaving: bool = False) -> list[str]:
     """Undo what earlier actions left; return sentences on what is still there."""
     from ovs_pathfinder.temporary import place
 
@@ -279,14 +292,14 @@ def _sweep(charm: ops.CharmBase, *, everything: bool = False) -> list[str]:
     from ovs_pathfinder.temporary import journal
 
     try:
-        found = changes.swept(charm, everything=everything)
+        found = changes.swept(charm, everything=leaving, leaving=leaving)
     except journal.Busy as busy:
-        return [str(busy)] if everything else []
+        return [str(busy)] if leaving else []
     except errors.PathfinderError as error:
         return [str(error)]
     for one in found:
         logger.info("swept: %s", one)
-    return [str(one) for one in found if one.error or (one.entry.conflict and one.outcome is None)]
+    return [str(one) for one in found if one.error or (one.entry.conflict and one.outcome is None and not one.owner)]
 
 
 @contextlib.contextmanager

@@ -15,7 +15,6 @@ import parameters
 from ovs_pathfinder import cloud
 from ovs_pathfinder.inspection import context
 from ovs_pathfinder.report import view
-from ovs_pathfinder.temporary import journal
 
 MODULES = {
     "list-amphorae": "amphorae",
@@ -41,7 +40,7 @@ def run(charm: ops.CharmBase, action: str, given: Mapping[str, Any], log: Callab
 
 def _context(charm: ops.CharmBase, log: Callable[[str], None]) -> context.Context:
     peers = exchange.Exchange(charm)
-    book = journal.Journal()
+    book = changes.book(charm)
 
     @contextlib.contextmanager
     def connect() -> Generator[cloud.Cloud]:

@@ -383,7 +383,7 @@ def clean_up(given: Given, units: tuple[str, ...], dry_run: bool) -> int:
             answer = await by.clean_up(unit, dry_run=dry_run)
         except errors.PathfinderError as error:
             return f"{unit}: {error}", False
-        told = (answer.results.get(key, "") for key in ("summary", "undone", "conflicts", "found", "latest"))
+        told = (answer.results.get(key, "") for key in ("summary", "undone", "conflicts", "found", "others", "latest"))
         lines = "\n    ".join(line for text in told for line in text.splitlines())
         return f"{answer.unit}: {lines}", True
 

@@ -124,7 +124,7 @@ def run(query: Query, context: context.Context) -> Answer:
     if spot.bridge:
         limits = limits.model_copy(update={"snap_length": min(limits.snap_length, _MIRRORED)})
     folder = context.folder / _FOLDER
-    file = savefiles.create(folder, spot.device, limits.bytes)
+    file = savefiles.create(folder, context.unit, spot.device, limits.bytes)
     try:
         with _listening_post(query, spot, context) as post:
             recorded = _record(post.device, spot.expression, file, limits, context)

@@ -9,6 +9,7 @@ import re
 import secrets
 
 from .. import errors, files
+from ..temporary import units
 from . import folder as folder_
 
 KEPT = 20
@@ -18,11 +19,12 @@ MOST_BYTES = 200_000_000
 _STRANGE = re.compile(r"[^A-Za-z0-9_.-]")
 
 
-def create(folder: pathlib.Path, name: str, bound: int) -> pathlib.Path:
+def create(folder: pathlib.Path, unit: str, name: str, bound: int) -> pathlib.Path:
     """Make an empty file that only its owner can read, in a folder that only its owner can enter.
 
     Args:
         folder: The folder.
+        unit: The unit that makes it, and deletes it when it goes; part of the name.
         name: What the file is of: a device.
         bound: Bytes that the file can have at the most.
 
@@ -44,7 +46,7 @@ def create(folder: pathlib.Path, name: str, bound: int) -> pathlib.Path:
         )
     now = datetime.datetime.now(datetime.timezone.utc)
     # On Ubuntu, AppArmor lets tcpdump write to names that end so.
-    file = folder / f"{now:%Y%m%dt%H%M%S}-{_STRANGE.sub('_', name)}-{secrets.token_hex(3)}.pcap"
+    file = folder / f"{now:%Y%m%dt%H%M%S}-{units.tag(unit)}+{_STRANGE.sub('_', name)}-{secrets.token_hex(3)}.pcap"
     try:
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     except OSError as error:

@@ -14,6 +14,7 @@ from typing import IO
 
 from .. import errors, words
 from .. import files as files_
+from ..temporary import units
 from . import folder
 
 KEPT = 10
@@ -111,7 +112,7 @@ class Storage:
         """Write a new file, which appears under its name when the context ends well, and not at all otherwise.
 
         Args:
-            unit: Of whose host it tells; part of the name.
+            unit: The unit that makes it, and deletes it when it goes; part of the name.
             label: The operator's word for it; part of the name.
             kind: The end of the name.
 
@@ -165,7 +166,7 @@ class Storage:
             PathfinderError: The disk does not take it.
         """
         now = datetime.datetime.now(datetime.timezone.utc).strftime(_TIME)
-        stem = f"{now}-{unit.replace('/', '-')}{f'+{label}' if label else ''}"
+        stem = f"{now}-{units.tag(unit)}{f'+{label}' if label else ''}"
         try:
             stream.flush()
             os.fsync(stream.fileno())

@@ -18,7 +18,7 @@ import pydantic
 
 from .. import errors, files, path, process
 from . import change as change_
-from . import clock, flows, mirror, place, port_security
+from . import clock, flows, mirror, place, port_security, units
 
 KEPT = 20
 """Closed entries that are kept, to tell an operator what was undone and by whom."""
@@ -43,6 +43,8 @@ class Entry(path.Model):
     action: str
     """What it is for: the action's name."""
     run: str = ""
+    unit: str = ""
+    """The unit that made it; empty in an entry of an earlier revision, which belongs to the host."""
     created: str
     """UTC, ISO 8601."""
     deadline: float
@@ -91,7 +93,9 @@ class Busy(errors.PathfinderError):
 class Journal:
     """A folder with one file for each open change, readable by its owner only."""
 
-    def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, directory: str | os.PathLike[str] | None = None, unit: str = "") -> None:
+        self.unit = unit
+        """The unit that reads and writes it; the folder is that of all units of the host."""
         self.directory = pathlib.Path(directory or place.directory()).absolute()
         self._open = self.directory / "open"
         self._closed = self.directory / "closed"
@@ -187,11 +191,27 @@ class Journal:
         """Return whether nothing is open, at the cost of one look at a folder."""
         return not place.open_entries(self.directory)
 
+    def register(self, charm: pathlib.Path) -> None:
+        """Write down that the unit lives on this host; `charm` is the folder of its charm, which goes with it.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        self._prepare()
+        units.register(self.directory, self.unit, charm)
+
+    def others(self) -> frozenset[str]:
+        """Return the other units of this host, which see to what they have made."""
+        return units.others(self.directory, self.unit)
+
     def remove(self) -> None:
-        """Remove the folder with captures and snapshots in it, once nothing is open."""
+        """Remove what the unit has kept; once nothing is open, the last unit of the host removes the whole folder."""
+        if self.others():
+            units.forget(self.directory, self.unit)
+            return
         if not self.is_empty():
             return
-        for kept in ("captures", "snapshots"):
+        for kept in ("captures", "snapshots", "units"):
             shutil.rmtree(self.directory / kept, ignore_errors=True)
         for folder in (self._open, self._closed, self.directory):
             with contextlib.suppress(OSError):
@@ -268,13 +288,14 @@ class Journal:
             _remove_halves(folder)
 
 
-def new(kind: Kind, *, seconds: float, action: str, run: str = "", stays: bool = False) -> Entry:
+def new(kind: Kind, *, seconds: float, action: str, run: str = "", unit: str = "", stays: bool = False) -> Entry:
     """Make an entry for a change that may live for so many seconds from now."""
     return Entry(
         id=secrets.token_hex(6),
         change=kind,
         action=action,
         run=run,
+        unit=unit,
         created=_now(),
         deadline=time.time() + seconds,
         began=clock.now(),

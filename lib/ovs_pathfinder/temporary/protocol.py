@@ -50,7 +50,7 @@ def temporarily(
         PathfinderError: The change was refused or could not be made; nothing is left of it, or the sentence says what.
     """
     with book.lock(f"{action} of run {run}" if run else action):
-        entry = journal.new(kind, seconds=seconds, action=action, run=run)
+        entry = journal.new(kind, seconds=seconds, action=action, run=run, unit=book.unit)
         with _begun(book, entry, credentials) as made:
             try:
                 yield made
@@ -73,7 +73,7 @@ def leave(
 ) -> journal.Entry:
     """Make a change that stays until its deadline, when the switch or the guard undoes it; raises as `temporarily`."""
     with book.lock(action):
-        entry = journal.new(kind, seconds=seconds, action=action, run=run, stays=True)
+        entry = journal.new(kind, seconds=seconds, action=action, run=run, unit=book.unit, stays=True)
         with _begun(book, entry, credentials):
             return entry
 
@@ -114,12 +114,13 @@ def refuse_leftovers(book: journal.Journal) -> None:
     Raises:
         PathfinderError: There is one.
     """
+    others = book.others()
     for entry in book.entries():
         if not entry.stays:
             why = "others have changed the same meanwhile" if entry.conflict else entry.error[:200]
             raise errors.PathfinderError(
                 f"an earlier change is still in the journal, so no other is made: {entry.change.describe()} "
-                f"({why or 'not undone yet'}); run clean-up"
+                f"({why or 'not undone yet'}); run clean-up{f' on {entry.unit}' if entry.unit in others else ''}"
             )
 
 

@@ -14,6 +14,8 @@ class Found(path.Model):
     """Why it could not be undone."""
     kept: str = ""
     """Why it was left alone."""
+    owner: str = ""
+    """The other unit of this host that alone may end or close it, where it was left alone for that."""
 
     def __str__(self) -> str:
         end = self.outcome.text if self.outcome else self.error or self.kept
@@ -25,15 +27,19 @@ def sweep(
     credentials: cloud.Credentials | None = None,
     *,
     everything: bool = False,
+    leaving: bool = False,
     dry_run: bool = False,
     wait: float = 3.0,
 ) -> list[Found]:
     """Undo what is open and not under way.
 
+    What another unit of this host has made is undone once its time is over, and not before; its conflicts stay open.
+
     Args:
         book: The unit's journal.
         credentials: How to sign in to the cloud; without them port security cannot be put back.
         everything: Whether to end also what may still live (`inject-flows`), and to close what others have changed.
+        leaving: Whether the unit goes; where the host has other units, it then sees to no more than its own.
         dry_run: Say what would be done, and do nothing.
         wait: Seconds that a process which changes or undoes something is waited for.
 
@@ -43,12 +49,20 @@ def sweep(
     """
     if book.is_empty():
         return []
+    others = book.others()
     if dry_run:
-        return [_foresee(entry, everything=everything) for entry in book.entries()]
+        return [_theirs(entry, others) or _foresee(entry, everything=everything) for entry in book.entries()]
+    only_own = leaving and bool(others)
+    if only_own and not any(entry.unit == book.unit for entry in book.readable()[0]):
+        return []
     with book.lock("a sweep of what was left behind", wait):
         entries, damaged = book.readable()
-        found = [_settle(book, entry, credentials, everything=everything) for entry in entries]
-    if damaged:
+        found = [
+            _theirs(entry, others) or _settle(book, entry, credentials, everything=everything)
+            for entry in entries
+            if not only_own or entry.unit == book.unit
+        ]
+    if damaged and not only_own:
         raise damaged[0]
     return found
 
@@ -67,11 +81,19 @@ def orphans(book: journal.Journal, *, dry_run: bool = False, wait: float = 3.0) 
         found = mirror.orphans(known)
     except errors.PathfinderError:  # no Open vSwitch, no mirrors
         return []
-    entries = [journal.new(one, seconds=0, action="an action of before", run=one.run) for one in found]
+    entries = [journal.new(one, seconds=0, action="an action of before", run=one.run, unit=book.unit) for one in found]
     if dry_run or not entries:
         return [_foresee(entry, everything=True) for entry in entries]
     with book.lock("a sweep of mirrors that no journal knows", wait):
         return [undo(book, entry, None, "sweep") for entry in entries]
+
+
+def _theirs(entry: journal.Entry, others: frozenset[str]) -> Found | None:
+    """Leave alone what another unit of this host alone may end or close; None for anything else."""
+    if entry.unit not in others or not (entry.conflict or _lives(entry)):
+        return None
+    why = entry.conflict or f"it may live until {entry.until}"
+    return Found(entry=entry, kept=f"{why} (made by {entry.unit}: run clean-up there)", owner=entry.unit)
 
 
 def _lives(entry: journal.Entry) -> bool:

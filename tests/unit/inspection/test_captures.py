@@ -124,12 +124,12 @@ def test_the_counts_of_tcpdump_are_read() -> None:
 def test_a_file_is_its_owners_alone_and_never_another_one(tmp_path: pathlib.Path) -> None:
     folder = tmp_path / "state" / "captures"
 
-    files = [savefiles.create(folder, "br/int odd", 1000) for _ in range(3)]
+    files = [savefiles.create(folder, "ovs-pathfinder/0", "br/int odd", 1000) for _ in range(3)]
 
     assert len(set(files)) == 3
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert all("-br_int_odd-" in file.name and file.suffix == ".pcap" for file in files)
+    assert all("-ovs-pathfinder-0+br_int_odd-" in file.name and file.suffix == ".pcap" for file in files)
 
 
 def test_a_folder_that_is_a_link_is_refused(tmp_path: pathlib.Path) -> None:
@@ -137,7 +137,7 @@ def test_a_folder_that_is_a_link_is_refused(tmp_path: pathlib.Path) -> None:
     (tmp_path / "captures").symlink_to(tmp_path / "elsewhere")
 
     with pytest.raises(errors.PathfinderError, match="is not a folder of this user's own"):
-        savefiles.create(tmp_path / "captures", "eth1", 1000)
+        savefiles.create(tmp_path / "captures", "ovs-pathfinder/0", "eth1", 1000)
 
 
 def test_a_disk_without_room_for_twice_the_bound_is_refused(tmp_path: pathlib.Path) -> None:
@@ -145,7 +145,7 @@ def test_a_disk_without_room_for_twice_the_bound_is_refused(tmp_path: pathlib.Pa
     bound = about.f_bavail * about.f_frsize
 
     with pytest.raises(errors.PathfinderError, match=f"less than twice the {bound} bytes"):
-        savefiles.create(tmp_path / "captures", "eth1", bound)
+        savefiles.create(tmp_path / "captures", "ovs-pathfinder/0", "eth1", bound)
     assert list((tmp_path / "captures").iterdir()) == []
 
 
