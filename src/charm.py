@@ -80,8 +80,8 @@ class PathfinderCharm(ops.CharmBase):
 
         try:
             journal.Journal(unit=self.unit.name).register(self.charm_dir)
-        except OSError:
-            logger.exception("the folder of this host's units cannot be written")
+        except OSError as error:
+            logger.warning("the folder of this host's units cannot be written: %s", error)
 
     def _on_sweep(self, _: ops.EventBase) -> None:
         for sentence in _sweep(self):
