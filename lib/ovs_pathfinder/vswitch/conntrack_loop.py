@@ -73,6 +73,14 @@ class _Place(NamedTuple):
     """Whether it is a tunnel's packet, which the switch itself sends in the bridge of the underlay."""
 
 
+class _Rule(NamedTuple):
+    """A flow, or one that stands for many with the same actions, whose matches and priorities differ."""
+
+    flow: flow.Flow
+    done: tuple[pipeline.Do, ...]
+    is_one: bool
+
+
 class _Flows:
     """Those flows of a bridge that lead on, by table."""
 
@@ -84,12 +92,14 @@ class _Flows:
                 if not pipeline.leads_on(pipeline.read(actions.decode(errors="replace"))):
                     continue
                 _keep(kept, line, actions)
-        self.tables: dict[int, list[tuple[flow.Flow, tuple[pipeline.Do, ...]]]] = collections.defaultdict(list)
+        self.tables: dict[int, list[_Rule]] = collections.defaultdict(list)
         for (table, _), flows in kept.items():
-            self.tables[table] += [
-                (one, pipeline.read(one.actions)) for one in (flows if isinstance(flows, list) else [flows])
-            ]
-        programs = [done for flows in self.tables.values() for _, done in flows]
+            is_one = isinstance(flows, list)
+            for one in flows if isinstance(flows, list) else [flows]:
+                self.tables[table].append(_Rule(one, pipeline.read(one.actions), is_one))
+        for rules in self.tables.values():
+            rules.sort(key=lambda rule: rule.flow.priority, reverse=True)
+        programs = [rule.done for rules in self.tables.values() for rule in rules]
         self.written = frozenset(one.name for done in programs for one in _all(done) if one.what in ("set", "forget"))
         self.entries = frozenset(
             one.number
@@ -215,13 +225,22 @@ class Switch:
             if len(ways) >= _MOST_STATES:
                 raise _TooManyError("a packet may come to too many places")
             nexts = ways[here] = {}
-            for one, done in self._flows(here.bridge).tables.get(here.table, ()):
-                known = dict(here.known)
-                if pipeline.matches(one.match, known):
-                    for target, recirculates in self._follow(here, known, done):
-                        nexts[target] = one if recirculates else nexts.get(target)
+            for rule in self._met(here):
+                for target, recirculates in self._follow(here, dict(here.known), rule.done):
+                    nexts[target] = rule.flow if recirculates else nexts.get(target)
             waiting += nexts
         return ways
+
+    def _met(self, here: _Place) -> Iterator[_Rule]:
+        """Yield the flows of a table that a packet may meet: none below one that it is certain to match."""
+        known = dict(here.known)
+        floor = 0
+        for rule in self._flows(here.bridge).tables.get(here.table, ()):
+            if (rule.is_one and rule.flow.priority < floor) or not pipeline.matches(rule.flow.match, known):
+                continue
+            yield rule
+            if rule.is_one and pipeline.is_certain(rule.flow.match, known):
+                floor = max(floor, rule.flow.priority)
 
     def _follow(
         self, here: _Place, known: dict[str, int], done: Sequence[pipeline.Do]

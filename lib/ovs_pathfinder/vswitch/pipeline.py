@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 Known = Mapping[str, int]
@@ -74,15 +74,24 @@ def matches(match: str, known: Known) -> bool:
     return all(_agrees(field, known) for field in match.split(",") if field)
 
 
+def is_certain(match: str, known: Known) -> bool:
+    """Say whether a packet is certain to match: all that the match asks for is known of it."""
+    wanted = [_wanted(field) for field in match.split(",") if field]
+    return all(one is not None and all(key in known for key, _, _ in one) for one in wanted) and matches(match, known)
+
+
 def _agrees(field: str, known: Known) -> bool:
+    return all(key not in known or known[key] & mask == value & mask for key, value, mask in _wanted(field) or ())
+
+
+def _wanted(field: str) -> Sequence[tuple[str, int, int]] | None:
+    """Return what a field of a match asks for: names, values and masks; None where it is not followed."""
     name, separator, value = field.partition("=")
     if not separator:
-        return all(known.get(key, wanted) == wanted for key, wanted in _PROTOCOLS.get(name, {}).items())
+        protocol = _PROTOCOLS.get(name)
+        return None if protocol is None else [(key, number, -1) for key, number in protocol.items()]
     read = _vlan(name, value) if name in ("dl_vlan", *_VLAN) else _read(_NAMES.get(name, ""), value)
-    if read is None:
-        return True
-    key, wanted, mask = read
-    return key not in known or known[key] & mask == wanted & mask
+    return None if read is None else [read]
 
 
 def _read(key: str, text: str) -> tuple[str, int, int] | None:

@@ -47,7 +47,9 @@ async def _jobs(options: options_.Options, by: engine.Engine, units: Sequence[ju
     sources = options.sources or tuple(one.principal for one in sweep.sources(units, ()))
     ports = [sweep.Port(one) for one in options.destinations]
     if not ports:
-        answer = await by.client.run(sweep.beside(units), "list-amphorae", {"limit": sweep.LISTED}, within=sweep.LIST)
+        answer = await by.client.run(
+            sweep.beside(units), "list-amphorae", {"limit": sweep.LISTED, "format": "json"}, within=sweep.LIST
+        )
         ports = sweep.destinations(answer)
         for note in sweep.notes(answer):
             logging.warning("%s", text.plain(note))

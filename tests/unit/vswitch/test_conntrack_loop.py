@@ -132,6 +132,15 @@ def test_circle_that_actions_lead_to(actions: str, is_circle: bool):
     assert (host.find("br-int", ECHO.replace("in_port=2", "in_port=99"), actions) is not None) is is_circle
 
 
+@pytest.mark.parametrize(("above", "is_circle"), [("icmp6", False), ("icmp6,ct_state=+trk", True), ("tcp6", True)])
+def test_circle_below_a_flow_that_the_packet_is_certain_to_match_is_never_met(above: str, is_circle: bool):
+    flows = CIRCLE + FLOW.format(71, "resubmit(,93)").replace("icmp6", above)
+
+    found = switch("healthy-gre-l2pop", "octavia", {"br-int": flows}).find("br-int", ECHO)
+
+    assert (found is not None) is is_circle
+
+
 def test_many_flows_alike_count_as_one_that_any_packet_may_match():
     lines = [CIRCLE.replace("reg5=0x2", f"reg5={number:#x}") for number in range(100, 100_100)]
     found = switch("healthy-gre-l2pop", "octavia", {"br-int": "".join(lines)}).find("br-int", f"in_port=2,{PACKETS[0]}")
