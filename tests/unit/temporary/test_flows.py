@@ -519,7 +519,7 @@ def test_the_work_does_not_grow_with_the_tables_of_others(bridge: str, monkeypat
         assert private.dump(bridge) == before
 
     assert work[0] == work[1]
-    assert len(work[0]) == 10
+    assert len(work[0]) == 11
 
 
 def _neutrons(count: int) -> Iterator[str]:
